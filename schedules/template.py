@@ -1,0 +1,167 @@
+"""What a schedule template is.
+
+A template owns three things that decide each other: how a task is computed (its TE form), how that
+is scheduled, and how its constant operands are packed. It offers a space of configs, a default
+that is good without tuning, and `build`.
+
+There are three ways to say no. `NotApplicable(reason)`: the template cannot take this task.
+`InvalidConfig(reason)`: this point of the space is not a legal one. Anything else that is raised
+is a bug and propagates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..ir.types import TensorType
+from .task import Task
+
+__all__ = [
+    "InvalidConfig",
+    "Knobs",
+    "Lowered",
+    "NotApplicable",
+    "Pack",
+    "Template",
+    "knob",
+    "require",
+]
+
+
+class NotApplicable(Exception):
+    """A template cannot take a task; the message is the reason."""
+
+
+class InvalidConfig(Exception):
+    """A config is not a legal point for a task; the message is the reason."""
+
+
+def require(condition: bool, reason: str, error: type[Exception] = NotApplicable) -> None:
+    """Raise `error(reason)` unless the condition holds."""
+    if not condition:
+        raise error(reason)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """How a constant operand stands in memory for a kernel.
+
+    Attributes:
+        type: Plain type of the packed array: this is what the kernel's parameter is.
+        apply: From the constant's *logical* array to the packed array (of `type`). Pure.
+        key: Names the function and all its parameters: the packed array is cached by
+            (content of the constant, key).
+    """
+
+    type: TensorType
+    apply: Callable[[np.ndarray], np.ndarray]
+    key: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A scheduled kernel, ready for code generation.
+
+    Attributes:
+        functions: TVM PrimFuncs; the first is the kernel itself. Parameters: the body's inputs
+            (packed forms for packed constants) and then its outputs, all contiguous and 64-byte
+            aligned. The global symbol is the code generator's business.
+        workspace: Upper bound of the bytes of temporary memory that one worker takes.
+        pass_config: Entries for `tvm.transform.PassContext(config=...)`.
+    """
+
+    functions: tuple[Any, ...]
+    workspace: int = 0
+    pass_config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def knob(default: Any, *, choices: tuple[Any, ...] = (), help: str = "") -> Any:
+    """A field of a config: its default, the values worth trying, and what it does."""
+    return field(default=default, metadata={"choices": choices, "help": help})
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Base of all configs: named knobs, each int, bool or str; text is `a=1,b=yes,c=name`."""
+
+    def to_text(self) -> str:
+        """Canonical text; `from_text` is the inverse."""
+        return ",".join(f"{f.name}={_spell(getattr(self, f.name))}" for f in dataclasses.fields(self))
+
+    @classmethod
+    def from_text(cls, text: str, base: Knobs | None = None) -> Knobs:
+        """Parse `a=1,b=yes`; knobs that are not named keep the value of `base` (or the default).
+
+        Raises:
+            InvalidConfig: An unknown knob, or a value that is not of the knob's type.
+        """
+        start = base if base is not None else cls()
+        known = {f.name: getattr(start, f.name) for f in dataclasses.fields(cls)}
+        changes: dict[str, Any] = {}
+        for part in filter(None, (piece.strip() for piece in text.split(","))):
+            name, _, value = part.partition("=")
+            if name not in known:
+                raise InvalidConfig(f"no knob {name!r}; there are {', '.join(known) or 'none'}")
+            changes[name] = _read(name, value, known[name])
+        return dataclasses.replace(start, **changes)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def _spell(value: Any) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def _read(name: str, text: str, like: Any) -> Any:
+    if isinstance(like, bool):
+        if text.lower() not in ("yes", "no", "true", "false", "1", "0"):
+            raise InvalidConfig(f"knob {name} takes yes or no, not {text!r}")
+        return text.lower() in ("yes", "true", "1")
+    if isinstance(like, int):
+        try:
+            return int(text)
+        except ValueError:
+            raise InvalidConfig(f"knob {name} takes an integer, not {text!r}") from None
+    return text
+
+
+class Template(ABC):
+    """One way to compute a family of tasks. Stateless: one instance serves all.
+
+    Attributes:
+        name: `<op>_<dtype or any>_<idea>__<arch>`; appears in IR text, logs and symbols.
+        Config: The class of its configs.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Knobs]] = Knobs
+
+    @abstractmethod
+    def check(self, task: Task) -> None:
+        """Return if the template can take the task. Raises NotApplicable(reason) if not."""
+
+    def default(self, task: Task) -> Knobs:
+        """The config that is used without tuning."""
+        return self.Config()
+
+    def space(self, task: Task) -> Iterable[Knobs]:
+        """The configs worth measuring, the default first, in a fixed order."""
+        yield self.default(task)
+
+    def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
+        """Packings of constant operands by position among the body's inputs."""
+        return {}
+
+    @abstractmethod
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        """Compute and schedule. Raises InvalidConfig if the point is not legal."""
+
+    def __repr__(self) -> str:
+        return f"<template {self.name}>"
