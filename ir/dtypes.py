@@ -41,7 +41,8 @@ class DType(enum.Enum):
 
     @property
     def numpy(self) -> np.dtype:
-        return np.dtype(ml_dtypes.bfloat16) if self is DType.BF16 else np.dtype(self.value)
+        name = ml_dtypes.bfloat16 if self is DType.BF16 else self.value
+        return np.dtype(name)
 
     @property
     def tvm(self) -> str:

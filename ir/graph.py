@@ -131,7 +131,7 @@ class Use(NamedTuple):
     """Operand `index` of `node`."""
 
     node: Node
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
 
 
 class Graph:

@@ -71,9 +71,10 @@ class Rewriter:
         self.modified = True
         for value in operands:
             producer = value.node
-            if producer in self.graph and producer.op != "input":
-                if all(not self.graph.n_uses(output) for output in producer.outputs):
-                    self.erase(producer)
+            if producer not in self.graph or producer.op == "input":
+                continue
+            if all(not self.graph.n_uses(output) for output in producer.outputs):
+                self.erase(producer)
 
 
 class Rewrite:
