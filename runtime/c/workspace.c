@@ -1,0 +1,135 @@
+/* Stack memory for kernels: one stack a thread, so that a kernel's temporary buffers cost no malloc. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define NO_BLOCK ((size_t)-1)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* In front of every block; one line, so that the block is aligned like the header. */
+typedef struct Header {
+  _Alignas(LRE_LINE) size_t below; /* offset of the header below, NO_BLOCK at the bottom */
+  size_t total;                    /* header and block */
+  struct Header* next;             /* heap blocks only */
+  bool heap;
+  bool freed;
+} Header;
+
+void* lre_pages(size_t bytes) {
+  if (bytes == 0) return NULL;
+  /* A big block stands on a huge page: fewer faults at the first inference, fewer TLB misses later. */
+  size_t slack = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
+  char* pages = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) return NULL;
+  if (slack == 0) return pages;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t before = (size_t)(-(uintptr_t)pages & (HUGE_PAGE - 1));
+  size_t end = (bytes + page - 1) & ~(page - 1);
+  if (before != 0) munmap(pages, before);
+  if (slack > before) munmap(pages + before + end, slack - before);
+#ifdef MADV_HUGEPAGE
+  madvise(pages + before, bytes, MADV_HUGEPAGE);
+#endif
+  return pages + before;
+}
+
+void lre_pages_free(void* pages, size_t bytes) {
+  if (pages != NULL) munmap(pages, bytes);
+}
+
+bool lre_workspace_create(LreWorkspace* workspace, size_t bytes) {
+  memset(workspace, 0, sizeof *workspace);
+  workspace->top = NO_BLOCK;
+  workspace->base = lre_pages(bytes);
+  workspace->capacity = workspace->base != NULL ? bytes : 0;
+  return bytes == 0 || workspace->base != NULL;
+}
+
+static void free_heap(LreWorkspace* workspace) {
+  for (Header* header = workspace->heap; header != NULL;) {
+    Header* next = header->next;
+    free(header);
+    header = next;
+  }
+  workspace->heap = NULL;
+  workspace->heap_bytes = 0;
+}
+
+void lre_workspace_destroy(LreWorkspace* workspace) {
+  free_heap(workspace);
+  lre_pages_free(workspace->base, workspace->capacity);
+  workspace->base = NULL;
+  workspace->capacity = 0;
+}
+
+void lre_workspace_reset(LreWorkspace* workspace) {
+  size_t peak = workspace->peak;
+  if (workspace->heap != NULL) free_heap(workspace);
+  workspace->used = 0;
+  workspace->top = NO_BLOCK;
+  if (peak <= workspace->capacity) return;
+  /* The plan promised less than a kernel took. Without memory for it, the heap goes on serving. */
+  char* pages = lre_pages(peak);
+  if (pages == NULL) return;
+  lre_pages_free(workspace->base, workspace->capacity);
+  workspace->base = pages;
+  workspace->capacity = peak;
+}
+
+static void* push_heap(LreWorkspace* workspace, size_t total) {
+  void* memory = NULL;
+  if (posix_memalign(&memory, LRE_LINE, total) != 0) return NULL;
+  Header* header = memory;
+  *header = (Header){.below = NO_BLOCK, .total = total, .next = workspace->heap, .heap = true};
+  workspace->heap = header;
+  workspace->heap_bytes += total;
+  return header + 1;
+}
+
+void* lre_workspace_push(LreWorkspace* workspace, uint64_t bytes) {
+  if (bytes > (SIZE_MAX >> 1)) return NULL;
+  size_t total = sizeof(Header) + (((size_t)bytes + LRE_LINE - 1) & ~(size_t)(LRE_LINE - 1));
+  void* block;
+  if (total <= workspace->capacity - workspace->used) {
+    Header* header = (Header*)(workspace->base + workspace->used);
+    *header = (Header){.below = workspace->top, .total = total};
+    workspace->top = workspace->used;
+    workspace->used += total;
+    block = header + 1;
+  } else {
+    block = push_heap(workspace, total);
+  }
+  size_t now = workspace->used + workspace->heap_bytes;
+  if (now > workspace->peak) workspace->peak = now;
+  return block;
+}
+
+static void pop_heap(LreWorkspace* workspace, Header* header) {
+  for (Header** link = (Header**)&workspace->heap; *link != NULL; link = &(*link)->next) {
+    if (*link != header) continue;
+    *link = header->next;
+    workspace->heap_bytes -= header->total;
+    free(header);
+    return;
+  }
+}
+
+void lre_workspace_pop(LreWorkspace* workspace, void* block) {
+  Header* header = (Header*)block - 1;
+  if (header->heap) {
+    pop_heap(workspace, header);
+    return;
+  }
+  /* Kernels free in reverse order; should one not, its block goes when those above it are gone. */
+  header->freed = true;
+  while (workspace->top != NO_BLOCK) {
+    Header* top = (Header*)(workspace->base + workspace->top);
+    if (!top->freed) return;
+    workspace->used = workspace->top;
+    workspace->top = top->below;
+  }
+}
