@@ -1,0 +1,128 @@
+"""What the commands print: progress, tables, numbers with units, and error screens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..errors import LeipError
+
+# Called by long steps: what is being done, how much of it is done, and of how much (0: unknown).
+Progress = Callable[[str, int, int], None]
+
+
+def out() -> Console:
+    """The console for results (standard output)."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars on standard error while a long command runs; silent if that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda step, done, total: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    with bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as display:
+        tasks: dict[str, bars.TaskID] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = display.add_task(step, total=None)
+            display.update(tasks[step], completed=done, total=total or None)
+
+        yield report
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), title: str = "") -> None:
+    """Print rows as a table; columns whose cells are numbers are flushed right."""
+    from rich import box
+    from rich.table import Table
+
+    columns = len(header) if header else max(map(len, rows), default=0)
+    view = Table(
+        title=title or None,
+        title_justify="left",
+        show_header=bool(header),
+        box=box.SIMPLE_HEAD if header else None,
+        pad_edge=False,
+    )
+    for index in range(columns):
+        cells = [row[index] for row in rows if index < len(row)]
+        numeric = bool(header) and index > 0 and all(_is_number(cell) for cell in cells)
+        view.add_column(
+            header[index] if header else "",
+            justify="right" if numeric else "left",
+            no_wrap=numeric,
+            overflow="fold",
+        )
+    for row in rows:
+        view.add_row(*(_escaped(cell) for cell in row))
+    out().print(view)
+
+
+def error_screen(error: LeipError) -> None:
+    """What is wrong, where, and what to do, on standard error."""
+    lines = [f"error: {error.message}"]
+    if error.where:
+        lines.append(f"  where: {_indented(error.where)}")
+    if error.hint:
+        lines.append(f"  to do: {_indented(error.hint)}")
+    print("\n".join(lines), file=sys.stderr)
+
+
+def size(count: float) -> str:
+    """Bytes with a unit: `13.4 MB`."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def count(number: float) -> str:
+    """A count with a unit: `3.5 M`."""
+    for unit in ("", "K", "M"):
+        if number < 1000:
+            return f"{number:.0f}" if not unit else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.2f} G"
+
+
+def seconds(time: float) -> str:
+    """A time with a unit: `3.21 ms`."""
+    if time < 1e-3:
+        return f"{time * 1e6:.1f} us"
+    if time < 1:
+        return f"{time * 1e3:.2f} ms"
+    return f"{time:.2f} s"
+
+
+def _escaped(cell: str) -> str:
+    from rich.markup import escape
+
+    return escape(cell)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n         ")
+
+
+def _is_number(cell: str) -> bool:
+    return cell[:1].isdigit() or cell[:1] in ("", "-", "<")

@@ -1,0 +1,205 @@
+"""What can be asked of a compile, checked: the one form that the command line and Python share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import UsageError
+from .ir.target import TargetRequest
+
+__all__ = ["CompileOptions", "parse_assignment", "parse_optimization", "parse_shapes"]
+
+DEFAULT_LEVEL = 3
+LEVELS = range(1, 5)
+MAX_ID = 128
+LAYOUTS = ("NCHW", "NHWC")
+_OPTIMIZATION = "--optimization"
+_FORM = "the form is category:kernel,level:<1-4>"
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """Everything that `leip compile` takes.
+
+    Attributes:
+        input_path: An ONNX file, or a folder that holds one.
+        output_path: Folder for the LRE object; it and its parents are created.
+        input_shapes: Shapes by input name, for dynamic dimensions (or to override static ones).
+        layout: How image inputs and outputs stand in memory, "NCHW" or "NHWC"; "" as in the file.
+        target: `llvm [-mcpu=… -mtriple=… …]`.
+        level: Kernel optimization level 1-4.
+        crc_check: Store a CRC32 of the weights.
+        model_id: Id of the model; "" derives a UUID from its content and these options.
+        dump_ir: Folder for the IR text after every pass.
+        verify: Compare the object with the numpy reference before it is written.
+        verify_inputs: `.npy` files by input name that `verify` feeds; seeded random ones if empty.
+        threads: Threads that the schedules are chosen for; 0 is the number of CPUs usable here.
+        jobs: Processes that build kernels; 0 is the number of CPUs usable here.
+        plugins: Python files that register passes, ops and templates.
+        cache_dir: Folder of the kernel cache; None is the user's cache folder.
+        cc: C compiler (and linker) to use; "" looks for one.
+        debug: Let unexpected exceptions show their traceback.
+    """
+
+    input_path: Path
+    output_path: Path
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    layout: str = ""
+    target: str = "llvm"
+    level: int = DEFAULT_LEVEL
+    crc_check: bool = False
+    model_id: str = ""
+    dump_ir: Path | None = None
+    verify: bool = False
+    verify_inputs: Mapping[str, Path] = field(default_factory=dict)
+    threads: int = 0
+    jobs: int = 0
+    plugins: tuple[Path, ...] = ()
+    cache_dir: Path | None = None
+    cc: str = ""
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for anything that can be seen to be wrong without reading a file."""
+        if self.level not in LEVELS:
+            raise UsageError(f"level {self.level} does not exist", _OPTIMIZATION, _FORM)
+        if self.layout and self.layout not in LAYOUTS:
+            raise UsageError(
+                f"unknown layout {self.layout!r}", "--layout", f"known: {', '.join(LAYOUTS)}"
+            )
+        for flag, number in (("--threads", self.threads), ("--jobs", self.jobs)):
+            if not 0 <= number <= 1024:
+                raise UsageError(f"{number} is not a sensible number", flag, "give 1 or more")
+        for name, shape in self.input_shapes.items():
+            if any(size < 1 for size in shape):
+                raise UsageError(
+                    f"input {name!r}: every dimension must be 1 or more: {list(shape)}",
+                    "--input_shapes",
+                    "for example --input_shapes image:1,3,224,224",
+                )
+        if self.model_id:
+            _check_id(self.model_id)
+        if self.request.kind == "cuda":
+            raise UsageError(
+                "the cuda target is not in this version",
+                "--target",
+                "use llvm, which compiles for x86 and ARM CPUs",
+            )
+
+    @property
+    def request(self) -> TargetRequest:
+        """The target's flags. Raises TargetError if its text has another form."""
+        return TargetRequest.parse(self.target)
+
+    @property
+    def usable_threads(self) -> int:
+        return self.threads or usable_cpus()
+
+    @property
+    def usable_jobs(self) -> int:
+        return self.jobs or usable_cpus()
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def parse_optimization(texts: Sequence[str]) -> int:
+    """The kernel level of repeated `--optimization category:kernel,level:N`; the last one wins.
+
+    Raises:
+        UsageError: Another form, a level that does not exist, or a category that is not in this
+            version (`cuda` and `graph`).
+    """
+    level = DEFAULT_LEVEL
+    for text in texts:
+        items = dict(_pair(item, text) for item in text.split(","))
+        category = items.pop("category", "")
+        if category == "kernel":
+            level = _level(items, text)
+        elif category == "cuda":
+            _one_of(items, "enabled", ("true", "false"), text)
+            raise UsageError(f"category:cuda is not in this version ({text})", _OPTIMIZATION, _FORM)
+        elif category == "graph":
+            _iterations(items, text)
+            raise UsageError(
+                f"category:graph is not in this version ({text})", _OPTIMIZATION, _FORM
+            )
+        else:
+            raise UsageError(f"unknown category {category!r} in {text!r}", _OPTIMIZATION, _FORM)
+    return level
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes by name from repeated `NAME:1,3,224,224`, split at the last colon.
+
+    Raises:
+        UsageError: Another form, or one name twice with different shapes.
+    """
+    hint = "the form is --input_shapes NAME:1,3,224,224"
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, colon, dims = text.rpartition(":")
+        words = [word.strip() for word in dims.strip().strip("[]()").split(",")]
+        words = [] if words == [""] else words
+        if not colon or not name or not all(word.isdecimal() for word in words):
+            raise UsageError(f"{text!r} is not a name and a shape", "--input_shapes", hint)
+        shape = tuple(int(word) for word in words)
+        if shapes.setdefault(name, shape) != shape:
+            raise UsageError(f"input {name!r} is given two shapes", "--input_shapes", hint)
+    return shapes
+
+
+def parse_assignment(texts: Sequence[str], flag: str) -> dict[str, str]:
+    """`name=value` by name; a lone value stands under "". Raises UsageError for a name twice."""
+    result: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name, value = (name, value) if equals else ("", text)
+        if name in result:
+            raise UsageError(f"{name or 'the input'} is given twice", flag, "give each name once")
+        result[name] = value
+    return result
+
+
+def _pair(item: str, text: str) -> tuple[str, str]:
+    key, colon, value = item.strip().partition(":")
+    if not colon:
+        raise UsageError(f"{item!r} in {text!r} is not of the form key:value", _OPTIMIZATION, _FORM)
+    return key, value
+
+
+def _level(items: dict[str, str], text: str) -> int:
+    value = items.pop("level", "")
+    if items:
+        raise UsageError(f"unknown key {next(iter(items))!r} in {text!r}", _OPTIMIZATION, _FORM)
+    if value not in [str(level) for level in LEVELS]:
+        raise UsageError(f"level {value!r} does not exist ({text})", _OPTIMIZATION, _FORM)
+    return int(value)
+
+
+def _one_of(items: dict[str, str], key: str, choices: tuple[str, ...], text: str) -> None:
+    if set(items) - {key} or items.get(key, choices[0]) not in choices:
+        wanted = f"{key}:{'|'.join(choices)}"
+        raise UsageError(f"{text!r} does not say {wanted}", _OPTIMIZATION, _FORM)
+
+
+def _iterations(items: dict[str, str], text: str) -> None:
+    value = items.get("iterations", "")
+    if set(items) - {"iterations"} or not value.isdecimal() or int(value) > 30000:
+        raise UsageError(f"{text!r} does not say iterations:<0-30000>", _OPTIMIZATION, _FORM)
+
+
+def _check_id(text: str) -> None:
+    if len(text) > MAX_ID or not text.isprintable() or text != text.strip():
+        raise UsageError(
+            f"{text[:40]!r} is not an id",
+            "--model_id",
+            f"give up to {MAX_ID} printable characters, for example a UUID",
+        )

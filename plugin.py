@@ -1,0 +1,150 @@
+"""Extending leip from outside the tree: passes, ops and templates of your own.
+
+A plugin is a Python file that registers what it brings when it is loaded:
+
+    from leip.plugin import register_op, register_pass, register_template
+
+    register_pass(MyPass(), after="canonicalize")
+    register_op(MY_OP, compute=my_compute, import_rule=("com.example", "MyOp", my_rule))
+    register_template(MyTemplate())
+
+It is named by `leip compile --plugin my.py` (or `plugins=["my.py"]` in Python). The processes that
+build kernels load it too, and its source is part of the keys of the kernel cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import LeipError, UsageError
+
+if TYPE_CHECKING:
+    from .ir.op import OpDef
+
+__all__ = ["digest", "load", "register_op", "register_pass", "register_template"]
+
+_loaded: dict[Path, str] = {}
+
+
+def load(paths: Iterable[str | Path]) -> None:
+    """Load plugin files, each once per process.
+
+    Raises:
+        UsageError: If a file cannot be read or fails while it is loaded.
+    """
+    for path in paths:
+        resolved = Path(path).resolve()
+        if resolved not in _loaded:
+            _loaded[resolved] = _digest(resolved)
+            try:
+                _execute(resolved)
+            except BaseException:
+                del _loaded[resolved]
+                raise
+
+
+def digest(paths: Iterable[str | Path]) -> str:
+    """Hash of the plugins' sources, in the order given; "" if there are none."""
+    parts = [_digest(Path(path).resolve()) for path in paths]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+
+
+def register_pass(instance: Any, *, after: str = "", before: str = "") -> None:
+    """Put a pass into the pipeline, after or before the pass of that name.
+
+    Args:
+        instance: A frozen dataclass with `name` and `run(graph) -> PassResult`.
+        after: Name of the pass it follows.
+        before: Name of the pass it precedes; with neither it can only be run by name (`leip opt`).
+
+    Raises:
+        UsageError: If the name is taken or the place is unknown.
+    """
+    from .passes import pipeline
+
+    pipeline.register(instance, after=after, before=before)
+
+
+def register_op(
+    definition: OpDef,
+    *,
+    compute: Callable[..., Any] | None = None,
+    import_rule: tuple[str, str, Callable[..., Any]] | None = None,
+) -> None:
+    """Add an op.
+
+    Args:
+        definition: Name, attributes, shape rule and numpy reference.
+        compute: `compute(attrs, inputs, out_types)`, its meaning in TE (see docs/writing-an-op.md).
+        import_rule: `(domain, ONNX op type, rule)`: how the importer makes it from an ONNX node.
+
+    Raises:
+        UsageError: If an op of that name exists already.
+    """
+    from .ir import op
+
+    op.register(definition)
+    if compute is not None:
+        from .schedules import compute as computes
+
+        computes.register(definition.name, compute)
+    if import_rule is not None:
+        from .ir import onnx as importer
+
+        importer.register_rule(*import_rule)
+
+
+def register_template(template: Any) -> None:
+    """Add a schedule template; it is asked before the built-in ones, the last added first."""
+    from .schedules import select
+
+    select.register(template)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the plugin: {error.strerror}", str(path), "give a Python file"
+        ) from None
+
+
+def _execute(path: Path) -> None:
+    name = f"leip_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError("a plugin must be a .py file", str(path), "give a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except LeipError:
+        del sys.modules[name]
+        raise
+    except Exception as error:  # whatever a user's file raises is the user's news
+        del sys.modules[name]
+        line = _line_in(error, path)
+        raise UsageError(
+            f"the plugin failed to load: {type(error).__name__}: {error}",
+            f"{path}:{line}" if line else str(path),
+            f"run it alone to see more: python {path}",
+        ) from error
+
+
+def _line_in(error: BaseException, path: Path) -> int:
+    """The last line of the file that the error came through; 0 if none."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 0
+    line = 0
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == str(path):
+            line = step.tb_lineno
+        step = step.tb_next
+    return line
