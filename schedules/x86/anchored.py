@@ -1,0 +1,175 @@
+"""Kernels built around one conv or matmul: what stands before and after it, and their TE form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import te
+
+from ...ir.dtypes import DType
+from ...ir.graph import Node, Value
+from ...ir.op import Pattern
+from ..compute import compute_of
+from ..context import Context
+from ..lower import _immediate, _padded_view, channel_packs, stage_layouts
+from ..task import Task
+from ..template import NotApplicable, Pack, require
+from ..view import View
+
+__all__ = ["Anchored", "Body", "anchored", "epilogue_packs", "lower_anchored"]
+
+Anchor = Callable[[list[View], Context], View]
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A task with one anchor, an elementwise epilogue and perhaps a prologue.
+
+    Attributes:
+        task: The task.
+        node: The anchor.
+        prologue: Nodes that the anchor's operands are computed by, in order.
+        output: The body's only output; of the anchor's logical shape.
+    """
+
+    task: Task
+    node: Node
+    prologue: tuple[Node, ...]
+    output: Value
+
+    @property
+    def data(self) -> Value:
+        return self.node.inputs[0]
+
+    @property
+    def weight(self) -> Value:
+        return self.node.inputs[1]
+
+    @property
+    def weight_position(self) -> int:
+        """Position of the weight among the body's inputs."""
+        return self.task.body.inputs.index(self.weight)
+
+
+def anchored(
+    task: Task, op: str, *, constant_weight: bool = True, dtypes: tuple[DType, ...] = (DType.F32,)
+) -> Anchored:
+    """Take a task apart around its anchor.
+
+    Args:
+        task: The task.
+        op: Name that the anchor must have.
+        constant_weight: Whether the second operand must be a packable constant of this kernel.
+        dtypes: Dtypes that the anchor's first operand may have.
+
+    Raises:
+        NotApplicable: If the body is of another form.
+    """
+    require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
+    require(task.level >= 2, "level 1 has plain loops only")
+    node = task.anchor
+    if node is None or node.op != op:
+        raise NotApplicable(f"no {op} in the body")
+    require(node.inputs[0].dtype in dtypes, f"operand is {node.inputs[0].dtype.short}")
+    others = [n.op for n in task.nodes if n is not node and not _is_injective(n)]
+    require(not others, f"the body also holds {', '.join(others)}")
+    require(len(task.body.outputs) == 1, "the body has several outputs")
+    after = _descendants(task, node)
+    for other in task.nodes:
+        if other in after:
+            elementwise = other.definition.pattern is Pattern.ELEMENTWISE
+            require(elementwise, f"{other.op} after the {op} is not elementwise")
+            same = all(value.shape == node.output.shape for value in other.outputs)
+            require(same, f"{other.op} after the {op} changes the shape")
+    output = task.body.outputs[0]
+    require(output is node.output or output.node in after, f"the output does not use the {op}")
+    if constant_weight:
+        inputs = task.body.inputs
+        packable = node.inputs[1] in [inputs[i] for i in task.constants]
+        require(packable, f"the second operand of {op} is not a constant")
+        require(task.body.n_uses(node.inputs[1]) == 1, "the weight has other users")
+        require(node.inputs[0] is not node.inputs[1], "both operands are the weight")
+    return Anchored(task, node, _ancestors(task, node), output)
+
+
+def _is_injective(node: Node) -> bool:
+    return node.definition.pattern in (Pattern.ELEMENTWISE, Pattern.INJECTIVE, Pattern.VIEW)
+
+
+def _descendants(task: Task, node: Node) -> set[Node]:
+    found: set[Node] = set()
+    for other in task.nodes:
+        if any(value.node is node or value.node in found for value in other.inputs):
+            found.add(other)
+    return found
+
+
+def _ancestors(task: Task, node: Node) -> tuple[Node, ...]:
+    found: set[Node] = set()
+    pending = [value.node for value in node.inputs]
+    while pending:
+        other = pending.pop()
+        if other not in found and other.op not in ("input", "constant"):
+            found.add(other)
+            pending += [value.node for value in other.inputs]
+    return tuple(other for other in task.nodes if other in found)
+
+
+def epilogue_packs(parts: Anchored) -> dict[int, Pack]:
+    """Packs of the constants other than the weight: padded to whole channel blocks."""
+    packs = channel_packs(parts.task)
+    packs.pop(parts.weight_position, None) if parts.weight in parts.task.body.inputs else None
+    return packs
+
+
+@dataclass
+class Body:
+    """The TE form of a body, outputs not yet made.
+
+    Attributes:
+        inputs: Placeholders, one a body input.
+        views: View of every value.
+        context: The context of the computes.
+    """
+
+    inputs: list[Any]
+    views: dict[Value, View]
+    context: Context
+
+
+def lower_anchored(parts: Anchored, packs: Mapping[int, Pack], anchor: Anchor) -> Body:
+    """Give a body its TE form, the anchor's by `anchor(operand views, context)`.
+
+    Unlike `lower_body` it leaves it to the template to make the output stage, whose loops the
+    template may want in another form (pixels flattened).
+    """
+    task = parts.task
+    context = Context(task.level, stage_layouts(task.body))
+    views: dict[Value, View] = {}
+    inputs = []
+    for position, value in enumerate(task.body.inputs):
+        pack = packs.get(position)
+        type = pack.type if pack is not None else value.type
+        tensor = te.placeholder(type.physical_shape, type.dtype.tvm, name=f"x{position}")
+        inputs.append(tensor)
+        views[value] = View.of_tensor(tensor, type)
+        if pack is not None and pack.padded:
+            views[value] = _padded_view(views[value], value)
+    for node in task.body.nodes():
+        if node.op == "input":
+            continue
+        if node.op == "constant":
+            views[node.output] = _immediate(node)
+            continue
+        operands = [views[value] for value in node.inputs]
+        if node is parts.node:
+            result: Any = anchor(operands, context)
+        else:
+            types = tuple(value.type for value in node.outputs)
+            result = compute_of(node.op)(node.attrs, operands, types, context)
+        results = [result] if isinstance(result, View) else list(result)
+        for value, view in zip(node.outputs, results, strict=True):
+            views[value] = view.memoised() if task.body.n_uses(value) > 1 else view
+    return Body(inputs, views, context)

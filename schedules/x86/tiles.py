@@ -1,0 +1,93 @@
+"""Which register tile: a small analytic model of an outer-product kernel.
+
+A tile is `vectors` vector registers wide (channels or columns of B) and `points` high (pixels or
+rows of A). One step of the reduction loads `vectors` weights, broadcasts `points` scalars and does
+`vectors * points` multiply-adds. Four things bound it: the FMA ports, the latency of a chain of
+accumulations, the two load ports, and the weights that stream from L2 past the first-level cache.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ...ir.dtypes import DType
+from ...ir.target import Target
+
+__all__ = ["Machine", "balance", "chunks", "rounds", "tile_shapes"]
+
+FMA_LATENCY = 4  # cycles; the same on Zen 2-5, Haswell-Golden Cove (4 or 5)
+LOAD_PORTS = 2  # vector loads per cycle
+L2_BYTES_PER_CYCLE = 16.0  # sustained; the peak of 32-64 is not reached with many streams
+LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the model needs to know about a core."""
+
+    lanes: int
+    registers: int
+    ports: int
+    broadcast_operand: bool  # FMAs can broadcast from memory themselves (AVX-512)
+    l1: int
+    l2: int
+
+    @classmethod
+    def of(cls, target: Target, dtype: DType = DType.F32) -> Machine:
+        return cls(
+            target.lanes(dtype),
+            max(target.vector_registers, 8),
+            max(target.fma_ports, 1),
+            target.has("avx512f"),
+            target.caches.l1,
+            target.caches.l2,
+        )
+
+    def fits(self, vectors: int, points: int) -> bool:
+        """Whether accumulators, weights and one broadcast stay in registers."""
+        return vectors * points + vectors + 1 <= self.registers
+
+    def step_cycles(self, vectors: int, points: int, weights_in_l1: bool) -> float:
+        """Cycles of one reduction step of a tile."""
+        work = vectors * points / self.ports
+        loads = (vectors + points) / LOAD_PORTS
+        if self.broadcast_operand and vectors == 1:
+            loads = max(loads, work)  # a broadcast operand is a load, but takes no slot of its own
+        stream = 0.0 if weights_in_l1 else vectors * self.lanes * 4 / L2_BYTES_PER_CYCLE
+        return max(work, float(FMA_LATENCY), loads, stream) + LOOP_CYCLES / max(vectors, 1)
+
+
+def rounds(total: int, size: int) -> int:
+    """Tiles of `size` that cover `total`."""
+    return -(-total // size)
+
+
+def chunks(total: int, limit: int) -> Iterator[int]:
+    """Sizes up to `limit` that cover `total` in equal parts as well as they can, largest first."""
+    seen: set[int] = set()
+    for count in range(1, total + 1):
+        size = rounds(total, count)
+        if size <= limit and size not in seen:
+            seen.add(size)
+            yield size
+        if size == 1:
+            return
+
+
+def balance(tasks: int, threads: int) -> float:
+    """Time of `tasks` equal tasks on `threads` threads over the ideal; 1 is perfect."""
+    return rounds(tasks, threads) * threads / tasks
+
+
+@functools.lru_cache(maxsize=64)
+def tile_shapes(machine: Machine, max_vectors: int, max_points: int) -> tuple[tuple[int, int], ...]:
+    """All (vectors, points) that fit into the registers."""
+    shapes: Iterable[tuple[int, int]] = (
+        (vectors, points)
+        for vectors in range(1, max_vectors + 1)
+        for points in range(1, max_points + 1)
+        if machine.fits(vectors, points)
+    )
+    return tuple(shapes)
