@@ -2,7 +2,7 @@
 
     graph "net" (%x: f32[1,3,8,8]) {
       %w = constant {value=#5be1c4…} : f32[4,3,3,3]
-      %y = conv(%x, %w) {strides=[1,1], pads=[1,1,1,1]} : f32[1,4,8,8] from "Conv_0"
+      %y = avg_pool(%x) {kernel=[2,2], strides=[2,2], …} : f32[1,3,4,4] from "AveragePool_0"
       return %y
     }
 

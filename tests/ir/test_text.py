@@ -11,7 +11,8 @@ NET = """graph "net" (%x: f32[1,3,8,8], %ids "ids:0": i64[2]) {
   %c = constant {value=[[1.5,-inf],[nan,0.1]]} : f32[2,2]
   %flag = constant {value=true} : bool[]
   %w = constant {value=fill(0.5)} : f32[4,3,3,3]
-  %y = conv(%x, %w) {strides=[1,1], pads=[1,1,1,1]} : f32[1,4,8,8] from "C \\"0\\""
+  %d = relu(%x) : f32[1,3,8,8]
+  %y = conv(%d, %w) {strides=[1,1],pads=[1,1,1,1],dilations=[1,1]} : f32[1,4,8,8] from "C \\"0\\""
   %z = layout_transform(%y) {layout=NCHW16c} : f32[1,4,8,8]@NCHW16c
   %k = kernel(%z) {template="t", config="a=1"} body(%a: f32[1,4,8,8]@NCHW16c) {
     %r = relu(%a) : f32[1,4,8,8]@NCHW16c
