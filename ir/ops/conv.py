@@ -98,17 +98,23 @@ def _conv(attrs: ConvAttrs, x: Array, w: Array) -> Array:
     """One matrix product per tap of the window, summed in float64 (exact for integers)."""
     n, channels, features, kernel = x.shape[0], x.shape[1], w.shape[0], w.shape[2:]
     groups, out = attrs.groups, conv_output(attrs, x.shape[2:], kernel)
-    weights = precise(w).reshape(groups, features // groups, channels // groups, *kernel)
+    weights = _by_tap(w, groups, features // groups, channels // groups)
     result = np.empty((n, features, *out), np.float64)
     for image in range(n):  # bounds memory for large batches
         source = padded(precise(x[image]), attrs.pads, [0] * len(kernel), 0)
         total = np.zeros((groups, features // groups, math.prod(out)))
-        for tap in taps(kernel):
+        for matrix, tap in zip(weights, taps(kernel)):
             seen = at_tap(source, tap, out, attrs.strides, attrs.dilations)
             seen = seen.reshape(groups, channels // groups, math.prod(out))
-            total += _product(weights[..., *tap], seen)
+            total += _product(matrix, seen)
         result[image] = total.reshape(features, *out)
     return _as_sum(result, x.dtype)
+
+
+def _by_tap(w: Array, groups: int, rows: int, columns: int) -> Array:
+    """The weights of each tap, in row-major order of taps: [taps, groups, rows, columns]."""
+    grouped = w.reshape(groups, rows, columns, -1)
+    return np.ascontiguousarray(np.moveaxis(grouped, -1, 0), dtype=np.float64)
 
 
 def _product(w: Array, x: Array) -> Array:
@@ -177,13 +183,13 @@ def _conv_transpose(attrs: ConvTransposeAttrs, x: Array, w: Array) -> Array:
     spatial, cut = len(size), attrs.pads
     out = conv_transpose_output(attrs, size, kernel)
     whole = [out[i] + cut[i] + cut[spatial + i] for i in range(spatial)]
-    weights = precise(w).reshape(groups, channels // groups, w.shape[1], *kernel)
+    weights = _by_tap(w, groups, channels // groups, w.shape[1]).swapaxes(2, 3)
     result = np.empty((n, features, *out), np.float64)
     for image in range(n):
         source = precise(x[image]).reshape(groups, channels // groups, math.prod(size))
         total = np.zeros((features, *whole))
-        for tap in taps(kernel):
-            part = _product(weights[..., *tap].swapaxes(1, 2), source)
+        for matrix, tap in zip(weights, taps(kernel)):
+            part = _product(matrix, source)
             seen = at_tap(total, tap, size, attrs.strides, attrs.dilations)
             seen += part.reshape(features, *size)
         kept = [slice(cut[i], cut[i] + out[i]) for i in range(spatial)]
