@@ -13,7 +13,8 @@ from ..errors import ParseError
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
 from ..ir.target import Target
-from ..ir.text import parse_graph, print_graph
+from ..ir.parse import parse_graph
+from ..ir.text import print_graph
 
 __all__ = ["VERSION", "Task"]
 
@@ -60,7 +61,8 @@ class Task:
             f"constants: {' '.join(map(str, self.constants))}".rstrip(),
             f"buffers: {BUFFERS}",
         ]
-        return "\n".join([*head, print_graph(canonical(self.body))]).rstrip() + "\n"
+        body = print_graph(canonical(self.body), origins=False)
+        return "\n".join([*head, body]).rstrip() + "\n"
 
     @functools.cached_property
     def key(self) -> str:

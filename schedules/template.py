@@ -57,11 +57,13 @@ class Pack:
         apply: From the constant's *logical* array to the packed array (of `type`). Pure.
         key: Names the function and all its parameters: the packed array is cached by
             (content of the constant, key).
+        padded: The packed array is the logical one, padded with zeros at the ends of its axes.
     """
 
     type: TensorType
     apply: Callable[[np.ndarray], np.ndarray]
     key: str
+    padded: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -197,6 +198,7 @@ class View:
         tensor: The tensor this view reads directly, if it does.
         type: The type in which `tensor` stands in memory, if there is one.
         cheap: Whether reading costs no more than a load or two (and so may be repeated).
+        scalar: The numpy scalar that every element is known to be, or None.
     """
 
     def __init__(
@@ -210,6 +212,7 @@ class View:
         tensor: Any = None,
         type: TensorType | None = None,
         cheap: bool = False,
+        scalar: Any = None,
     ) -> None:
         self.shape = tuple(int(size) for size in shape)
         self.dtype = dtype
@@ -218,6 +221,7 @@ class View:
         self.tensor = tensor
         self.type = type
         self.cheap = cheap or tensor is not None
+        self.scalar = scalar
         self._read = read
 
     @property
@@ -254,9 +258,17 @@ class View:
     def of_scalar(cls, value: Any, dtype: str, shape: Sequence[int] = ()) -> View:
         """An immediate: the same constant everywhere."""
         array = np.asarray(value)
-        number = const(array.astype("float64") if dtype == "bfloat16" else array, dtype)
-        unlimited = tuple(1 << 60 for _ in shape)
-        return cls(shape, dtype, lambda *_: number, reach=unlimited, pad=array[()], cheap=True)
+        element = array.reshape(-1)[0]
+        number = const(element.item() if array.dtype != object else element, dtype)
+        return cls(
+            shape,
+            dtype,
+            lambda *_: number,
+            reach=tuple(1 << 60 for _ in shape),
+            pad=element,
+            cheap=True,
+            scalar=element,
+        )
 
     def memoised(self) -> View:
         """The same view, whose elements are computed once per scope and index."""
@@ -378,7 +390,7 @@ def reduce_stage(
     """
     shape = type.physical_shape
     axes = [te.reduce_axis((0, int(n)), name=f"r{i}") for i, n in enumerate(extents)]
-    reducer = {"sum": te.sum, "max": te.max, "min": te.min, "prod": _product}[combine]
+    reducer = _REDUCERS[combine]
     dtype = type.dtype.tvm
     extent = View(type.shape, dtype, lambda *_: None, reach=reach)
     unguarded = _within_reach(extent, type)
@@ -410,11 +422,21 @@ def reduce_stage(
 
 def identity_of(combine: str, dtype: str) -> Expr:
     """The neutral element of a reduction."""
-    if combine == "max":
-        return tirx.min_value(dtype)
-    if combine == "min":
-        return tirx.max_value(dtype)
+    if combine in ("max", "min"):
+        if dtype.startswith(("float", "bfloat")):
+            return const(-math.inf if combine == "max" else math.inf, dtype)
+        return tirx.min_value(dtype) if combine == "max" else tirx.max_value(dtype)
     return const(1 if combine == "prod" else 0, dtype)
 
 
-_product = te.comm_reducer(lambda a, b: a * b, lambda t: const(1, str(t)), name="prod")
+def _reducer(combine: str, fold: Callable[[Expr, Expr], Expr]) -> Any:
+    return te.comm_reducer(fold, lambda t: identity_of(combine, str(t)), name=combine)
+
+
+# TVM's own max and min start from the largest finite number; these start from infinity.
+_REDUCERS = {
+    "sum": _reducer("sum", lambda a, b: a + b),
+    "prod": _reducer("prod", lambda a, b: a * b),
+    "max": _reducer("max", tirx.max),
+    "min": _reducer("min", tirx.min),
+}

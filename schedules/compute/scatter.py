@@ -1,0 +1,135 @@
+"""scatter_nd and scatter_elements: a copy of the data, then the updates one after the other.
+
+Updates may meet at one place, so their order counts: a loop nest of its own (`te.extern`), serial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tvm import te, tirx
+
+from ...ir.dtypes import DType
+from ...ir.types import TensorType
+from ..context import Context
+from ..view import Expr, View
+from . import Compute
+from .elements import cast_to, is_half
+from .gather import checked_index
+
+Body = Callable[[Sequence[Expr]], Any]
+
+
+def _plain(view: View, context: Context, hint: str) -> View:
+    """The operand as a row-major tensor."""
+    if view.tensor is not None and view.type is not None and view.type.layout is None:
+        return view
+    return context.materialise(view, hint, TensorType(DType.parse(view.dtype), view.shape))
+
+
+def _loops(extents: Sequence[int], body: Body) -> Any:
+    """A serial loop nest."""
+    variables = [tirx.Var(f"i{n}", "int32") for n in range(len(extents))]
+    statement = body(variables)
+    for variable, extent in reversed(list(zip(variables, extents, strict=True))):
+        statement = tirx.For(variable, 0, extent, tirx.ForKind.SERIAL, statement)
+    return statement
+
+
+def _combined(reduction: str, old: Expr, new: Expr) -> Expr:
+    if reduction == "none":
+        return new
+    return {
+        "add": lambda: old + new,
+        "mul": lambda: old * new,
+        "min": lambda: tirx.min(old, new),
+        "max": lambda: tirx.max(old, new),
+    }[reduction]()
+
+
+def _scattered(
+    attrs: Any,
+    data: View,
+    indices: View,
+    updates: View,
+    place: Callable[[Any, Sequence[Expr]], list[Expr]],
+    context: Context,
+) -> View:
+    """`out[place(indices, u)] = combine(out[...], updates[u])` for every u in order."""
+    tensors = [view.tensor for view in (data, indices, updates)]
+    dtype = data.dtype
+
+    def statement(ins: Any, outs: Any) -> Any:
+        source, index, update, out = *ins, outs[0]
+
+        def copy(at: Sequence[Expr]) -> Any:
+            return tirx.BufferStore(out, tirx.BufferLoad(source, list(at)), list(at))
+
+        def apply(at: Sequence[Expr]) -> Any:
+            where = place(index, at)
+            old, new = tirx.BufferLoad(out, where), tirx.BufferLoad(update, list(at))
+            if is_half(dtype):
+                old, new = old.astype("float32"), new.astype("float32")
+            value = cast_to(_combined(attrs.reduction, old, new), dtype)
+            return tirx.BufferStore(out, value, where)
+
+        return tirx.SeqStmt([_loops(data.shape, copy), _loops(updates.shape, apply)])
+
+    name = context.name("scatter")
+    tensor = te.extern(
+        [data.shape],
+        tensors,
+        statement,
+        name=name,
+        dtype=dtype,
+        out_buffers=[tirx.decl_buffer(data.shape, dtype, f"{name}_out")],
+        in_buffers=[tirx.decl_buffer(t.shape, t.dtype, f"{name}_in{n}") for n, t in enumerate(tensors)],
+    )
+    context.record(name, tensor)
+    return View.of_tensor(tensor, TensorType(DType.parse(dtype), data.shape), zero_pads=False)
+
+
+def _scatter_nd(
+    attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
+) -> View:
+    data, indices, updates = (
+        _plain(v, context, h)
+        for v, h in zip(inputs, ("scatter_data", "scatter_at", "scatter_new"), strict=True)
+    )
+    if 0 in data.shape or 0 in updates.shape:
+        return data
+    lead = indices.rank - 1
+
+    def place(index: Any, at: Sequence[Expr]) -> list[Expr]:
+        where = [
+            checked_index(tirx.BufferLoad(index, [*at[:lead], k]), data.shape[k])
+            for k in range(indices.shape[-1])
+        ]
+        return [*where, *at[lead:]]
+
+    return _scattered(attrs, data, indices, updates, place, context)
+
+
+def _scatter_elements(
+    attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
+) -> View:
+    data, indices, updates = (
+        _plain(v, context, h)
+        for v, h in zip(inputs, ("scatter_data", "scatter_at", "scatter_new"), strict=True)
+    )
+    if 0 in data.shape or 0 in updates.shape:
+        return data
+    axis = attrs.axis % data.rank
+
+    def place(index: Any, at: Sequence[Expr]) -> list[Expr]:
+        row = checked_index(tirx.BufferLoad(index, list(at)), data.shape[axis])
+        return [*at[:axis], row, *at[axis + 1 :]]
+
+    return _scattered(attrs, data, indices, updates, place, context)
+
+
+COMPUTE: dict[str, Compute] = {
+    "scatter_nd": _scatter_nd,
+    "scatter_elements": _scatter_elements,
+}

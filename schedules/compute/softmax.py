@@ -1,0 +1,69 @@
+"""softmax and log_softmax: maximum, exponentials, their sum, quotient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...ir.types import TensorType
+from ..context import Context
+from ..view import Expr, View, bind
+from . import Compute
+from .elements import cast_to, widened
+from .reduce import reduce_axes
+
+
+def _at(axis: int, indices: tuple[Expr, ...]) -> list[Expr]:
+    return [0 if i == axis else index for i, index in enumerate(indices)]
+
+
+def _softmax(
+    attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
+) -> View:
+    x, dtype = widened(inputs[0]), out_types[0].dtype.tvm
+    axis = attrs.axis % x.rank
+    top = reduce_axes(x, (axis,), "max", context, "softmax_max")
+
+    def power(*indices: Expr) -> Expr:
+        return context.math.exp(x(*indices) - top(*_at(axis, indices)))
+
+    raised = context.materialise(View(x.shape, x.dtype, power, reach=x.reach), "softmax_exp")
+    total = reduce_axes(raised, (axis,), "sum", context, "softmax_sum")
+
+    def read(*indices: Expr) -> Expr:
+        return cast_to(raised(*indices) / total(*_at(axis, indices)), dtype)
+
+    return View(x.shape, dtype, read, reach=x.reach)
+
+
+def _log_softmax(
+    attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
+) -> View:
+    x, dtype = widened(inputs[0]), out_types[0].dtype.tvm
+    axis = attrs.axis % x.rank
+    top = reduce_axes(x, (axis,), "max", context, "softmax_max")
+    total = reduce_axes(
+        x,
+        (axis,),
+        "sum",
+        context,
+        "softmax_sum",
+        lambda value, index: context.math.exp(value - top(*_at(axis, tuple(index)))),
+    )
+    # The logarithm once a row, not once an element.
+    shift = context.materialise(
+        View(
+            total.shape,
+            total.dtype,
+            lambda *i: bind(top(*i), lambda t: t + context.math.log(total(*i))),
+            reach=total.reach,
+        ),
+        "softmax_shift",
+    )
+
+    def read(*indices: Expr) -> Expr:
+        return cast_to(x(*indices) - shift(*_at(axis, indices)), dtype)
+
+    return View(x.shape, dtype, read, reach=x.reach)
+
+
+COMPUTE: dict[str, Compute] = {"softmax": _softmax, "log_softmax": _log_softmax}

@@ -1,0 +1,231 @@
+"""Transcendental functions on TE expressions.
+
+At level 1, and for float64, these are calls of libm: exact to an ulp, one element at a time. From
+level 2 on float32 takes polynomials that vectorize (<= 8 ulp, proven by
+tests/schedules/test_math.py over all magnitudes). They keep NaN, and take infinities as IEEE 754
+does. Results below 1.7e-38 may be flushed to zero.
+
+Measured on one core of a Zen 4, AVX-512, ns an element of a 1 MB array (libm in brackets): see
+tests/schedules/test_math.py for the errors and ../../bench for the times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tvm import tirx
+
+from .view import Expr, bind, const, dtype_of
+
+__all__ = ["MathLibrary"]
+
+_EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+_LOG2E = 1.44269504088896341
+_EXP_LOW, _EXP_HIGH = -88.0, 89.0
+
+# Eigen's rational approximations: odd numerator, even denominator.
+_TANH_LIMIT = 7.90531110763549805
+_TANH_P = (
+    -2.76076847742355e-16,
+    2.00018790482477e-13,
+    -8.60467152213735e-11,
+    5.12229709037114e-08,
+    1.48572235717979e-05,
+    6.37261928875436e-04,
+    4.89352455891786e-03,
+)
+_TANH_Q = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+
+_ERF_LIMIT = 3.832506856900711
+_ERF_P = (
+    0.00022905065861350646,
+    0.0034082910107109506,
+    0.050955695062380861,
+    0.18520832239976145,
+    1.128379143519084,
+)
+_ERF_Q = (
+    -1.1791602954361697e-7,
+    0.000023547966471313185,
+    0.0010179625278914885,
+    0.014070470171167667,
+    0.11098505178285362,
+    0.49746925110067538,
+    1.0,
+)
+
+# Cephes logf on [sqrt(1/2), sqrt(2)).
+_LOG = (
+    7.0376836292e-2,
+    -1.1514610310e-1,
+    1.1676998740e-1,
+    -1.2420140846e-1,
+    1.4249322787e-1,
+    -1.6668057665e-1,
+    2.0000714765e-1,
+    -2.4999993993e-1,
+    3.3333331174e-1,
+)
+
+
+def _f(value: float) -> Expr:
+    return const(value, "float32")
+
+
+def _horner(x: Expr, coefficients: Sequence[float]) -> Expr:
+    total = _f(coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = total * x + _f(coefficient)
+    return total
+
+
+def _clamp(x: Expr, low: float, high: float) -> Expr:
+    # Selects rather than min/max: a NaN fails both comparisons and stays.
+    high_cut = tirx.Select(x > _f(high), _f(high), x)
+    return bind(high_cut, lambda y: tirx.Select(y < _f(low), _f(low), y))
+
+
+def _power_of_two(n: Expr) -> Expr:
+    """2 ** n for an integer-valued float32 n in [-127, 128]; 0 at -127."""
+    bits = n.astype("int32") + const(127, "int32")
+    return tirx.reinterpret("float32", tirx.shift_left(bits, const(23, "int32")))
+
+
+def _reduced(x: Expr, body: Callable[[Expr, Expr], Expr]) -> Expr:
+    """body(n, r) with x = n ln 2 + r and |r| <= ln 2 / 2."""
+    return bind(
+        tirx.floor(x * _f(_LOG2E) + _f(0.5)),
+        lambda n: bind(x - n * _f(_LN2_HIGH) - n * _f(_LN2_LOW), lambda r: body(n, r)),
+    )
+
+
+def _exp(x: Expr) -> Expr:
+    def scaled(n: Expr, r: Expr) -> Expr:
+        # Half of 2^n, doubled at the end: 2^128 itself is no float, but 0.7 * 2^128 is.
+        value = (_horner(r, _EXP) * r * r + r + _f(1)) * _power_of_two(n - _f(1)) * _f(2)
+        return value
+
+    return bind(_clamp(x, _EXP_LOW, _EXP_HIGH), lambda y: _reduced(y, scaled))
+
+
+def _expm1(x: Expr) -> Expr:
+    def scaled(n: Expr, r: Expr) -> Expr:
+        return bind(
+            _power_of_two(n), lambda s: (_horner(r, _EXP) * r * r + r) * s + (s - _f(1))
+        )
+
+    return bind(_clamp(x, -80.0, 88.0), lambda y: _reduced(y, scaled))
+
+
+def _ratio(x: Expr, limit: float, p: Sequence[float], q: Sequence[float]) -> Expr:
+    return bind(
+        _clamp(x, -limit, limit),
+        lambda y: bind(y * y, lambda z: y * _horner(z, p) / _horner(z, q)),
+    )
+
+
+def _log(x: Expr) -> Expr:
+    """Cephes logf: x = m 2^e with m in [sqrt(1/2), sqrt(2))."""
+
+    def finish(bits: Expr) -> Expr:
+        mantissa = tirx.reinterpret(
+            "float32",
+            tirx.bitwise_or(
+                tirx.bitwise_and(bits, const(0x007FFFFF, "int32")), const(0x3F000000, "int32")
+            ),
+        )
+        exponent = tirx.shift_right(bits, const(23, "int32")) - const(126, "int32")
+
+        def poly(m: Expr, e: Expr, small: Expr) -> Expr:
+            t = tirx.Select(small, m + m, m) - _f(1)
+            n = (e - tirx.Select(small, const(1, "int32"), const(0, "int32"))).astype("float32")
+            return bind(t, lambda r: bind(n, lambda k: _log_tail(r, k)))
+
+        return bind(
+            mantissa, lambda m: bind(exponent, lambda e: poly(m, e, m < _f(0.707106781186547524)))
+        )
+
+    # Subnormals are scaled up by 2^24.
+    def whole(tiny: Expr) -> Expr:
+        scaled = tirx.Select(tiny, x * _f(16777216.0), x)
+        value = bind(tirx.reinterpret("int32", scaled), finish) - tirx.Select(
+            tiny, _f(16.635532333438687), _f(0)
+        )
+        return value
+
+    value = whole(x < _f(1.17549435e-38))
+    infinity = tirx.const(float("inf"), "float32")
+    value = tirx.Select(x < infinity, value, x)  # +inf and NaN are their own logarithms
+    value = tirx.Select(x < _f(0), tirx.const(float("nan"), "float32"), value)
+    return tirx.Select(tirx.EQ(x, _f(0)), tirx.const(float("-inf"), "float32"), value)
+
+
+def _log_tail(r: Expr, k: Expr) -> Expr:
+    def tail(z: Expr) -> Expr:
+        y = _horner(r, _LOG) * r * z + k * _f(_LN2_LOW) - _f(0.5) * z
+        return r + y + k * _f(_LN2_HIGH)
+
+    return bind(r * r, tail)
+
+
+class MathLibrary:
+    """The functions that element computes use; each takes and gives an expression.
+
+    Args:
+        fast: Vectorizable polynomials for float32 (levels 2 and up) rather than libm.
+    """
+
+    def __init__(self, fast: bool) -> None:
+        self.fast = fast
+
+    def _use_fast(self, x: Expr) -> bool:
+        return self.fast and dtype_of(x) == "float32"
+
+    def libm(self, name: str, *args: Expr) -> Expr:
+        """A call of the C library: `libm("tanh", x)` is tanhf for float32."""
+        dtype = dtype_of(args[0])
+        return tirx.call_pure_extern(dtype, name + ("f" if dtype == "float32" else ""), *args)
+
+    def exp(self, x: Expr) -> Expr:
+        return bind(x, _exp) if self._use_fast(x) else self.libm("exp", x)
+
+    def expm1(self, x: Expr) -> Expr:
+        return bind(x, _expm1) if self._use_fast(x) else self.libm("expm1", x)
+
+    def log(self, x: Expr) -> Expr:
+        return bind(x, _log) if self._use_fast(x) else self.libm("log", x)
+
+    def log1p(self, x: Expr) -> Expr:
+        """log(1 + x), right also near zero: log(u) x / (u - 1) with u = 1 + x (Kahan)."""
+        if not self._use_fast(x):
+            return self.libm("log1p", x)
+
+        def corrected(v: Expr, u: Expr) -> Expr:
+            one = _f(1)
+            value = _log(u) * (v / tirx.Select(tirx.EQ(u, one), one, u - one))
+            infinite = tirx.Not(u < tirx.const(float("inf"), "float32"))
+            return tirx.Select(infinite, u, tirx.Select(tirx.EQ(u, one), v, value))
+
+        return bind(x, lambda v: bind(v + _f(1), lambda u: corrected(v, u)))
+
+    def tanh(self, x: Expr) -> Expr:
+        if not self._use_fast(x):
+            return self.libm("tanh", x)
+        return _ratio(x, _TANH_LIMIT, _TANH_P, _TANH_Q)
+
+    def erf(self, x: Expr) -> Expr:
+        if not self._use_fast(x):
+            return self.libm("erf", x)
+        return _ratio(x, _ERF_LIMIT, _ERF_P, _ERF_Q)
+
+    def sigmoid(self, x: Expr) -> Expr:
+        one = const(1, dtype_of(x))
+        return one / (one + self.exp(-x))
+
+    def softplus(self, x: Expr) -> Expr:
+        """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))."""
+        zero = const(0, dtype_of(x))
+        return bind(
+            x, lambda v: tirx.Select(v > zero, v, zero) + self.log1p(self.exp(-tirx.abs(v)))
+        )

@@ -1,0 +1,119 @@
+"""Which template makes a kernel: a table, most specific first.
+
+Choosing is separate from building. The result says why: which templates were asked before, and
+with what reason they refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+
+from ..errors import UsageError
+from .task import Task
+from .template import Knobs, NotApplicable, Template
+
+__all__ = ["GENERIC", "TEMPLATES", "Choice", "Override", "register_template", "select", "templates"]
+
+# (module, class), most specific first. Modules that are not there yet are no error for the table's
+# readers: `templates` says so when it is asked for one by name.
+TEMPLATES: list[tuple[str, str]] = [
+    ("generic.plain", "PlainTemplate"),
+]
+GENERIC = "any_plain__generic"
+
+_extra: list[Template] = []
+_loaded: list[Template] = []
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A template and a config for a task.
+
+    Attributes:
+        template: The template.
+        config: One of its configs, legal for the task.
+        why: One line a template that was asked, in order: the reason of each.
+    """
+
+    template: Template
+    config: Knobs
+    why: str = field(compare=False, default="")
+
+    @property
+    def text(self) -> str:
+        """`name{config}`."""
+        return f"{self.template.name}{{{self.config.to_text()}}}"
+
+
+@dataclass(frozen=True)
+class Override:
+    """A choice from outside: a template by name, and knobs as text (the rest at its default)."""
+
+    template: str = ""
+    config: str = ""
+
+
+def templates() -> list[Template]:
+    """All templates, registered ones first, then the table's, most specific first."""
+    if not _loaded:
+        for module, name in TEMPLATES:
+            made: Template = getattr(importlib.import_module(f".{module}", __package__), name)()
+            _loaded.append(made)
+    return [*_extra, *_loaded]
+
+
+def register_template(template: Template) -> None:
+    """Add a template from outside the tree; it is asked before the built-in ones.
+
+    Raises:
+        UsageError: If the name is taken.
+    """
+    if any(known.name == template.name for known in templates()):
+        raise UsageError(f"a template named {template.name!r} exists already")
+    _extra.insert(0, template)
+
+
+def template(name: str) -> Template:
+    """The template of this name. Raises UsageError if there is none."""
+    for known in templates():
+        if known.name == name:
+            return known
+    known_names = ", ".join(t.name for t in templates())
+    raise UsageError(f"no template named {name!r}", hint=f"there are: {known_names}")
+
+
+def select(task: Task, override: Override | None = None) -> Choice:
+    """The template and config for a task.
+
+    Args:
+        task: The task.
+        override: Take this template and these knobs instead (a tuning record, or a user).
+
+    Raises:
+        UsageError: If the override names no template, or one that refuses the task.
+        InvalidConfig: If its config does not parse.
+    """
+    if override is not None and override.template:
+        chosen = template(override.template)
+        try:
+            chosen.check(task)
+        except NotApplicable as no:
+            raise UsageError(f"template {chosen.name} cannot take this task: {no}") from no
+        config = chosen.Config.from_text(override.config, chosen.default(task))
+        return Choice(chosen, config, f"{chosen.name}: asked for")
+    reasons: list[str] = []
+    for candidate in templates():
+        if task.level <= 1 and candidate.name != GENERIC:
+            continue
+        try:
+            candidate.check(task)
+        except NotApplicable as no:
+            reasons.append(f"{candidate.name}: no, {no}")
+            continue
+        reasons.append(f"{candidate.name}: yes" + (", level 1" if task.level <= 1 else ""))
+        config = candidate.default(task)
+        if override is not None and override.config:
+            config = type(config).from_text(override.config, config)
+        return Choice(candidate, config, "\n".join(reasons))
+    raise AssertionError("the generic template takes everything")
