@@ -25,7 +25,7 @@ typedef struct Feature {
 static const Feature features[] = {
 #define X86(name, leaf, subleaf, reg, bit, state) {name, leaf, subleaf, reg, bit, state},
 #define ARM64(name, word, bit)
-#include "cpu_features.def"
+#include "cpu_features_list.h"
 };
 
 /* What the operating system saves on a task switch (XCR0), as a set of states. */
@@ -65,7 +65,7 @@ typedef struct Feature {
 static const Feature features[] = {
 #define X86(name, leaf, subleaf, reg, bit, state)
 #define ARM64(name, word, bit) {name, word, bit},
-#include "cpu_features.def"
+#include "cpu_features_list.h"
 };
 
 static bool has(const Feature* feature) {

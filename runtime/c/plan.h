@@ -122,7 +122,7 @@ typedef struct LreObject {
   const char* model_id;   /* UUID */
   const char* schema;     /* JSON text, see docs/runtime.md */
   const char* arch;       /* "x86_64" or "aarch64" */
-  uint32_t n_features;    /* CPU features needed, names from cpu_features.def */
+  uint32_t n_features;    /* CPU features needed, names from cpu_features_list.h */
   uint32_t n_plans;       /* >= 1 */
   const char* const* features;
   const LrePlan* const* plans;
