@@ -38,14 +38,14 @@ demo: venv ## Compile and run the digits network
 
 models: venv ## Every model of the zoo at levels 1-4 against ONNX Runtime; writes docs/models.md
 	$(BIN)/pip install -q magika; $(BIN)/pip install -q --no-deps rapidocr-onnxruntime
-	$(BIN)/python -m bench.models
+	$(BIN)/python bench/models.py
 
 bench: venv ## Times of leip, ONNX Runtime and OpenVINO on the same files; writes bench/results/
 	$(BIN)/pip install -q 'openvino>=2024.0'
-	$(BIN)/python -m bench.compare
+	$(BIN)/python bench/compare.py
 
 startup: venv ## Import to first result, peak memory and idle CPU against ONNX Runtime
-	$(BIN)/python -m bench.startup
+	$(BIN)/python bench/startup.py
 
 clean: ## Remove what was built here (not the kernel cache)
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache leip-demo

@@ -10,7 +10,7 @@ from pathlib import Path
 from .errors import UsageError
 from .ir.target import TargetRequest
 
-__all__ = ["CompileOptions", "parse_assignment", "parse_optimization", "parse_shapes"]
+__all__ = ["CompileOptions", "parse_assignment", "parse_optimization"]
 
 DEFAULT_LEVEL = 3
 LEVELS = range(1, 5)
@@ -134,26 +134,6 @@ def parse_optimization(texts: Sequence[str]) -> int:
         else:
             raise UsageError(f"unknown category {category!r} in {text!r}", _OPTIMIZATION, _FORM)
     return level
-
-
-def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Shapes by name from repeated `NAME:1,3,224,224`, split at the last colon.
-
-    Raises:
-        UsageError: Another form, or one name twice with different shapes.
-    """
-    hint = "the form is --input_shapes NAME:1,3,224,224"
-    shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, colon, dims = text.rpartition(":")
-        words = [word.strip() for word in dims.strip().strip("[]()").split(",")]
-        words = [] if words == [""] else words
-        if not colon or not name or not all(word.isdecimal() for word in words):
-            raise UsageError(f"{text!r} is not a name and a shape", "--input_shapes", hint)
-        shape = tuple(int(word) for word in words)
-        if shapes.setdefault(name, shape) != shape:
-            raise UsageError(f"input {name!r} is given two shapes", "--input_shapes", hint)
-    return shapes
 
 
 def parse_assignment(texts: Sequence[str], flag: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ A plugin is a Python file that registers what it brings when it is loaded:
 
     from leip.plugin import register_op, register_pass, register_template
 
-    register_pass(MyPass(), after="canonicalize")
+    register_pass(MyPass, after="canonicalize")
     register_op(MY_OP, compute=my_compute, import_rule=("com.example", "MyOp", my_rule))
     register_template(MyTemplate())
 
@@ -25,6 +25,7 @@ from .errors import LeipError, UsageError
 
 if TYPE_CHECKING:
     from .ir.op import OpDef
+    from .passes.base import Pass
 
 __all__ = ["digest", "load", "register_op", "register_pass", "register_template"]
 
@@ -54,20 +55,21 @@ def digest(paths: Iterable[str | Path]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
 
-def register_pass(instance: Any, *, after: str = "", before: str = "") -> None:
+def register_pass(step: type[Pass], *, after: str = "", before: str = "") -> type[Pass]:
     """Put a pass into the pipeline, after or before the pass of that name.
 
     Args:
-        instance: A frozen dataclass with `name` and `run(graph) -> PassResult`.
-        after: Name of the pass it follows.
-        before: Name of the pass it precedes; with neither it can only be run by name (`leip opt`).
+        step: A frozen dataclass derived from `leip.passes.Pass`.
+        after: Name of the pass after whose last run it runs, or
+        before: name of the pass before whose first run it runs. With neither it can only be run
+            by name (`leip opt -p`).
 
     Raises:
         UsageError: If the name is taken or the place is unknown.
     """
-    from .passes import pipeline
+    from .passes.registry import register_pass as register
 
-    pipeline.register(instance, after=after, before=before)
+    return register(step, after=after, before=before)
 
 
 def register_op(
@@ -101,9 +103,9 @@ def register_op(
 
 def register_template(template: Any) -> None:
     """Add a schedule template; it is asked before the built-in ones, the last added first."""
-    from .schedules import select
+    from .schedules.select import register_template as register
 
-    select.register(template)
+    register(template)
 
 
 def _digest(path: Path) -> str:

@@ -68,13 +68,13 @@ class OptReport:
         before: IR text before.
         after: IR text after.
         modified: Whether anything changed.
-        refusals: `(rewrite, reason, node)` of patterns that were recognised and refused.
+        refusals: `rewrite: reason` of patterns that were recognised and refused.
     """
 
     before: str
     after: str
     modified: bool
-    refusals: tuple[tuple[str, str, str], ...] = ()
+    refusals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,3 +167,22 @@ class CacheReport:
     entries: int
     bytes: int
     limit: int
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """The digits network, compiled and run.
+
+    Attributes:
+        compiled: The compile's figures.
+        images: uint8 `[n, 32, 32]`.
+        labels: What they show.
+        answers: What the network says they show.
+        median_seconds: Time of one inference.
+    """
+
+    compiled: CompileReport
+    images: np.ndarray
+    labels: np.ndarray
+    answers: np.ndarray
+    median_seconds: float

@@ -87,12 +87,13 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Compile an ONNX model into a self-contained shared object."""
-    from ..options import CompileOptions, parse_assignment, parse_optimization, parse_shapes
+    from .. import driver
+    from ..options import CompileOptions, parse_assignment, parse_optimization
 
     options = CompileOptions(
         input_path=input_path,
         output_path=output_path,
-        input_shapes=parse_shapes(input_shapes or ()),
+        input_shapes=driver.parse_input_shapes(input_shapes or ()),
         layout=layout,
         target=target,
         level=parse_optimization(optimization or ()),
@@ -110,7 +111,6 @@ def command(
         cc=cc,
         debug=debug,
     )
-    from .. import driver
 
     with progress() as report:
         result = driver.compile_with(options, report)

@@ -25,10 +25,8 @@ def command(
 ) -> None:
     """Show what is in a model or a compiled object: inputs, ops, kernels, sizes."""
     from .. import driver
-    from ..options import parse_shapes
 
-    sections = driver.inspect(
-        input_path, input_shapes=parse_shapes(input_shapes or ()), plugins=tuple(plugin or ())
-    )
+    shapes = driver.parse_input_shapes(input_shapes or ())
+    sections = driver.inspect(input_path, input_shapes=shapes, plugins=tuple(plugin or ()))
     for section in sections:
         table(section.rows, header=section.header, title=section.title)

@@ -17,10 +17,11 @@ def command(
     ] = None,
     passes: Annotated[
         str,
-        typer.Option(
-            "-p", "--passes", metavar="A,B{x=1}", help="Passes to run, in this order, or a level:N."
-        ),
+        typer.Option("-p", "--passes", metavar="A,B{x=1}", help="Passes to run, in this order."),
     ] = "",
+    level: Annotated[
+        int, typer.Option("--level", help="Without -p: the pipeline of this level, 1-4.")
+    ] = 3,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File for the text; else stdout.")
     ] = None,
@@ -47,7 +48,6 @@ def command(
     """Run passes on an ONNX model or on IR text and print the text."""
     from .. import driver
     from ..errors import UsageError
-    from ..options import parse_shapes
 
     plugins = tuple(plugin or ())
     if listing:
@@ -58,7 +58,8 @@ def command(
     report = driver.opt(
         path,
         passes,
-        input_shapes=parse_shapes(input_shapes or ()),
+        level=level,
+        input_shapes=driver.parse_input_shapes(input_shapes or ()),
         target=target,
         verify=verify,
         plugins=plugins,
@@ -73,9 +74,10 @@ def command(
         print(report.after, end="")
 
 
-def _explain(refusals: tuple[tuple[str, str, str], ...], wanted: str) -> None:
-    found = [row for row in refusals if wanted in ("all", row[0])]
-    if found:
-        table(found, header=("rewrite", "reason", "node"))
+def _explain(refusals: tuple[str, ...], wanted: str) -> None:
+    found = [text.partition(": ") for text in refusals]
+    rows = [(name, reason) for name, _, reason in found if wanted in ("all", name)]
+    if rows:
+        table(rows, header=("rewrite", "refused because"))
     else:
         print(f"{wanted}: no pattern was recognised and refused", file=sys.stderr)

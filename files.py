@@ -1,0 +1,59 @@
+"""Reading and writing the files of the commands, with a plain word for what goes wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PathLike = str | Path
+
+
+def load_array(path: PathLike) -> np.ndarray:
+    """The array in a .npy file. Raises UsageError."""
+    import numpy as np
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a .npy file of numbers"
+        raise UsageError(f"cannot read the array: {reason}", str(path)) from None
+    if not isinstance(array, np.ndarray):
+        raise UsageError("cannot read the array: it is an .npz archive", str(path), "give a .npy")
+    return array
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Path]:
+    """Write arrays as .npy files named safely and differently. Raises OutputError."""
+    import numpy as np
+
+    files: dict[str, Path] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in arrays.items():
+            stem = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-") or "output"
+            path = folder / f"{stem}.npy"
+            number = 1
+            while path in files.values():
+                number += 1
+                path = folder / f"{stem}_{number}.npy"
+            np.save(path, array)
+            files[name] = path
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", str(folder)) from None
+    return files
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write a text file. Raises OutputError."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", str(path)) from None
