@@ -1,0 +1,112 @@
+"""Upsample and Resize in all their versions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ...graph import Value
+from ..call import Call, Results, Rule
+from ..problems import Unsupported
+
+
+def _upsample(call: Call) -> Results:
+    """Scales are an attribute until opset 8, an operand in 9."""
+    scales = (
+        call.get_floats("scales")
+        if call.has("scales")
+        else tuple(float(s) for s in call.known(1, "scales").reshape(-1))
+    )
+    mode = call.get_str("mode", "nearest")
+    return _resize(
+        call, call[0], mode=mode, scales=scales, coordinate="asymmetric", nearest_mode="floor"
+    )
+
+
+def _resize_10(call: Call) -> Results:
+    scales = tuple(float(s) for s in call.known(1, "scales").reshape(-1))
+    mode = call.get_str("mode", "nearest")
+    return _resize(
+        call, call[0], mode=mode, scales=scales, coordinate="asymmetric", nearest_mode="floor"
+    )
+
+
+def resize(call: Call) -> Results:
+    """From opset 11 on; from 18 on scales and sizes may be for some axes only."""
+    if call.opset < 11:
+        return _resize_10(call)
+    x = call[0]
+    axes = tuple(call.axis(a, x.rank) for a in call.get_ints("axes", tuple(range(x.rank))))
+    scales = _floats(call, 2, "scales")
+    sizes = call.optional_ints(3, "sizes") or ()
+    if bool(scales) == bool(sizes):
+        raise Unsupported("exactly one of scales and sizes must be given")
+    if len(scales or sizes) != len(axes):
+        raise Unsupported(f"{len(scales or sizes)} scales or sizes for {len(axes)} axes")
+    policy = call.get_str("keep_aspect_ratio_policy", "stretch")
+    if sizes and policy != "stretch":
+        scales, sizes = _keeping_aspect(x, axes, sizes, policy)
+    coordinate = call.get_str("coordinate_transformation_mode", "half_pixel")
+    roi: tuple[float, ...] = ()
+    if coordinate == "tf_crop_and_resize":
+        given = _floats(call, 1, "roi")
+        n = len(axes)
+        begins, ends = dict(zip(axes, given[:n])), dict(zip(axes, given[n:]))
+        roi = tuple(
+            [begins.get(a, 0.0) for a in range(x.rank)] + [ends.get(a, 1.0) for a in range(x.rank)]
+        )
+    all_scales = dict(zip(axes, scales))
+    all_sizes = dict(zip(axes, sizes))
+    return _resize(
+        call,
+        x,
+        mode=call.get_str("mode", "nearest"),
+        scales=tuple(all_scales.get(a, 1.0) for a in range(x.rank)) if scales else (),
+        sizes=tuple(all_sizes.get(a, x.shape[a]) for a in range(x.rank)) if sizes else (),
+        coordinate=coordinate,
+        nearest_mode=call.get_str("nearest_mode", "round_prefer_floor"),
+        cubic_a=call.get_float("cubic_coeff_a", -0.75),
+        exclude_outside=call.get_bool("exclude_outside"),
+        antialias=call.get_bool("antialias"),
+        roi=roi,
+        extrapolation_value=call.get_float("extrapolation_value", 0.0),
+    )
+
+
+def _resize(call: Call, x: Value, **fields: object) -> Value:
+    """The op; `x` itself where nothing changes; a mode that IR spells differently is mapped."""
+    scales, sizes = fields.get("scales", ()), fields.get("sizes", ())
+    whole = all(s == 1.0 for s in scales) and (not sizes or sizes == x.shape)  # type: ignore[union-attr,attr-defined]
+    if whole and fields["coordinate"] != "tf_crop_and_resize":
+        return x
+    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(str(fields["mode"]), fields["mode"])
+    if fields["coordinate"] == "tf_half_pixel_for_nn":
+        # (o + 0.5) / scale with the mode floor, in terms of half_pixel: that minus 0.5, rounded
+        raise Unsupported(
+            "coordinate_transformation_mode 'tf_half_pixel_for_nn'",
+            "Export with opset 13 or later.",
+        )
+    fields["mode"] = mode
+    return call.op("resize", x, **fields)
+
+
+def _floats(call: Call, index: int, what: str) -> tuple[float, ...]:
+    if call.optional(index) is None:
+        return ()
+    return tuple(float(v) for v in call.known(index, what).reshape(-1))
+
+
+def _keeping_aspect(
+    x: Value, axes: Sequence[int], sizes: Sequence[int], policy: str
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """One scale for all axes: the smallest ("not_larger") or the largest ("not_smaller")."""
+    ratios = [size / x.shape[axis] for axis, size in zip(axes, sizes)]
+    ratio = min(ratios) if policy == "not_larger" else max(ratios)
+    wanted = tuple(math.floor(ratio * x.shape[axis] + 0.5) for axis in axes)
+    return (), wanted
+
+
+RULES: dict[str, Rule] = {
+    "Upsample": _upsample,
+    "Resize": resize,
+}
