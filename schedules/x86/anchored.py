@@ -18,7 +18,7 @@ from ..task import Task
 from ..template import NotApplicable, Pack, require
 from ..view import View
 
-__all__ = ["Anchored", "Body", "anchored", "epilogue_packs", "lower_anchored"]
+__all__ = ["Anchored", "Body", "anchored", "epilogue_packs", "is_heavy", "lower_anchored"]
 
 Anchor = Callable[[list[View], Context], View]
 
@@ -173,3 +173,17 @@ def lower_anchored(parts: Anchored, packs: Mapping[int, Pack], anchor: Anchor) -
         for value, view in zip(node.outputs, results, strict=True):
             views[value] = view.memoised() if task.body.n_uses(value) > 1 else view
     return Body(inputs, views, context)
+
+
+# Epilogue ops of a few instructions; others are computed in a rolled loop over a buffered tile,
+# because unrolled over a register tile they make code that compiles slowly and spills.
+LIGHT_OPS = (
+    "abs add cast clip div hardswish hard_sigmoid identity leaky_relu maximum minimum mul neg prelu "
+    "relu sub where"
+).split()
+
+
+def is_heavy(parts: Anchored) -> bool:
+    """Whether the epilogue is too long to be unrolled over the register tile."""
+    after = [n for n in parts.task.nodes if n is not parts.node and n not in parts.prologue]
+    return len(after) > 8 or any(node.op not in LIGHT_OPS for node in after)

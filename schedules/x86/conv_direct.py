@@ -28,14 +28,15 @@ from ...ir.types import TensorType
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, materialise, simplify
-from .anchored import Anchored, anchored, epilogue_packs, lower_anchored
+from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .conv_shape import ConvShape, channel_block, conv_shape, read_input, weight_pack
+from .moves import PASS_CONFIG, parallel_stage, place_output
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["ConvDirect"]
 
-PASS_CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}, "tirx.disable_assert": True}
 UNROLLED_TILES = 3  # column loops up to this are unrolled, longer ones partitioned
+MOST_ROWS = 4
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
 
@@ -67,6 +68,7 @@ class Problem:
     machine: Machine
     lanes: int
     plain_output: bool
+    buffered: bool
 
 
 def problem(task: Task) -> Problem:
@@ -80,7 +82,8 @@ def problem(task: Task) -> Problem:
     shape = conv_shape(parts, lanes)
     if shape.groups > 1:
         require(shape.group_features % lanes == 0, "groups do not fill vectors")
-    return Problem(parts, shape, machine, lanes, block == 1)
+    plain = block == 1
+    return Problem(parts, shape, machine, lanes, plain, plain or is_heavy(parts))
 
 
 class ConvDirect(Template):
@@ -132,13 +135,20 @@ def ranked(p: Problem, threads: int) -> list[Config]:
         if shape.groups > 1 and blocks % vectors:
             continue
         for cols in chunks(shape.cols, p.machine.registers):
-            for rows in (1, 2, 3, 4) if cols == shape.cols else (1,):
-                if rows > shape.rows or not p.machine.fits(vectors, rows * cols):
+            for rows in range(1, most_rows(shape, cols) + 1):
+                if not p.machine.fits(vectors, rows * cols):
                     continue
                 for order in ("features", "pixels"):
                     config = Config(vectors, rows, cols, inner, order)
                     costs[config] = cost(p, config, threads)
     return sorted(costs, key=lambda c: costs[c])
+
+
+def most_rows(shape: ConvShape, cols: int) -> int:
+    """Rows worth trying: guards against vertical padding inside a tile make its code spill."""
+    if cols < shape.cols or shape.begin[0] or shape.end[0]:
+        return 1
+    return min(shape.rows, MOST_ROWS)
 
 
 def inner_channels(p: Problem) -> int:
@@ -155,20 +165,21 @@ def cost(p: Problem, config: Config, threads: int) -> float:
     bands, strips = rounds(shape.rows, config.rows), rounds(shape.cols, config.cols)
     points = config.rows * config.cols
     weights = config.vectors * p.lanes * shape.depth * 4
-    step = machine.step_cycles(config.vectors, points, weights <= machine.l1 // 2)
-    # A store and an epilogue of a few instructions per vector; plain outputs store by element.
-    finish = points * config.vectors * (2.0 if not p.plain_output else 1.5 * p.lanes)
-    body = tiles * bands * strips * shape.batch * (shape.depth * step + finish + 20)
-    # Operands that do not stay in the second-level cache are read again from the third.
+    step = machine.step_cycles(config.vectors, points, weights <= machine.l1 // 4)
+    # An epilogue of a few instructions per vector and a burst of stores that the store queue must
+    # take; plain outputs are stored by element.
+    burst = 1 + points * config.vectors / machine.registers
+    finish = points * config.vectors * (1.5 * p.lanes if p.plain_output else 2.0 * burst)
+    body = tiles * bands * strips * shape.batch * (shape.depth * step + finish + 10)
+    # Operands that do not stay in the second-level cache stream again from beyond it.
     image = shape.batch * shape.groups * shape.channels * shape.height * shape.width * 4
     total = shape.depth * shape.features * 4
-    again_image = image * (tiles - 1) if image > machine.l2 // 2 else 0
-    again_weights = (
-        total * (bands * (strips if shape.flat else 1) - 1) if total > machine.l2 // 2 else 0
-    )
-    again = again_image if config.order == "features" else again_weights
-    parallel = shape.batch * tiles * bands * (strips if shape.flat else 1)
-    return (body + again / 8) * balance(parallel, threads)
+    visits = shape.batch * bands * (strips if shape.flat else 1)
+    if config.order == "features":
+        again = machine.stream_cycles(image, tiles - 1)
+    else:
+        again = machine.stream_cycles(total, visits - 1) + 0.01 * body
+    return max(body + again / 16, again) * balance(visits * tiles, threads)
 
 
 def validate(p: Problem, config: Config) -> None:
@@ -197,11 +208,12 @@ class Stages:
     """Which stages there are, and what the schedule needs to know of their loops."""
 
     flat: bool
-    groups: bool
     plain_output: bool
     staged: bool
+    buffered: bool  # whether the accumulators are stored before the epilogue
     partition: str  # of the column loop: "no", "unroll" or "hint"
     rank: int
+    lanes: int
 
 
 def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> tuple[Any, Stages]:
@@ -228,11 +240,12 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> tuple[Any, St
         partition = "unroll"
     stages = Stages(
         shape.flat,
-        shape.groups > 1,
         p.plain_output,
         stage_input,
+        p.buffered,
         partition,
         parts.output.rank,
+        p.lanes,
     )
     return te.create_prim_func([*body.inputs, output]), stages
 
@@ -306,9 +319,9 @@ def accumulate(p: Problem, config: Config, data: View, weights: Any) -> Any:
 
 
 def accumulated_view(p: Problem, acc: Any) -> View:
-    """The anchor's logical result. A plain output reads it through the transposing `tile`."""
+    """The anchor's logical result, read through the stage `tile` where the tile is buffered."""
     value, lanes, shape = p.parts.node.output, p.lanes, p.shape
-    if p.plain_output:
+    if p.buffered:
         source = acc
         acc = te.compute(source.shape, lambda *i: source(*i), name="tile")
     width = shape.image_width
@@ -359,10 +372,10 @@ def schedule(sch: Any, config: Config, stages: Stages) -> None:
         sch.reverse_compute_inline(out)
         out = sch.get_sblock("flat")
     if stages.staged:
-        schedule_staged(sch)
+        parallel_stage(sch, sch.get_sblock("pre"), stages.lanes)
     parallel, inner, reductions = tile_accumulators(sch, acc, config, stages)
     sch.parallel(parallel)
-    place_outputs(sch, out, inner, stages)
+    place_output(sch, out, inner, buffered=stages.buffered, vectorized=not stages.plain_output)
     sch.decompose_reduction(acc, reductions[0])
 
 
@@ -390,33 +403,3 @@ def tile_accumulators(sch: Any, acc: Any, config: Config, stages: Stages) -> tup
         sch.unroll(loop)
     sch.vectorize(lane)
     return parallel, inner, (kh, kw, co, ci)
-
-
-def place_outputs(sch: Any, out: Any, inner: Any, stages: Stages) -> None:
-    """The epilogue on the register tile, under the loop over tiles."""
-    if stages.plain_output:
-        tile = sch.get_sblock("tile")
-        sch.reverse_compute_at(tile, inner, preserve_unit_loops=True)
-        unroll_tile(sch, tile)
-        sch.reverse_compute_at(out, inner, preserve_unit_loops=True)
-        return
-    sch.reverse_compute_at(out, inner, preserve_unit_loops=True)
-    unroll_tile(sch, out)
-
-
-def unroll_tile(sch: Any, block: Any) -> None:
-    """Unroll the loops of a block below its tile loop and vectorize the last."""
-    axes = len(sch.get(block).iter_vars)
-    loops = sch.get_loops(block)[-axes:]
-    for loop in loops[:-1]:
-        sch.unroll(loop)
-    sch.vectorize(loops[-1])
-
-
-def schedule_staged(sch: Any) -> None:
-    """The prologue over the whole image first: parallel over blocks and rows, last axis vector."""
-    pre = sch.get_sblock("pre")
-    loops = sch.get_loops(pre)
-    fused = sch.fuse(*loops[:-1])
-    sch.parallel(fused)
-    sch.vectorize(loops[-1])

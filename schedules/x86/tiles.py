@@ -17,9 +17,11 @@ from ...ir.target import Target
 
 __all__ = ["Machine", "balance", "chunks", "rounds", "tile_shapes"]
 
-FMA_LATENCY = 4  # cycles; the same on Zen 2-5, Haswell-Golden Cove (4 or 5)
+FMA_LATENCY = 5  # cycles; 4 on most cores, and a little more to hide the loads behind
 LOAD_PORTS = 2  # vector loads per cycle
-L2_BYTES_PER_CYCLE = 16.0  # sustained; the peak of 32-64 is not reached with many streams
+L2_BYTES_PER_CYCLE = 12.0  # sustained; the peak of 32-64 is not reached with many streams
+L3_BYTES_PER_CYCLE = 8.0  # sustained by one core
+MEMORY_BYTES_PER_CYCLE = 3.0
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
 
 
@@ -33,6 +35,7 @@ class Machine:
     broadcast_operand: bool  # FMAs can broadcast from memory themselves (AVX-512)
     l1: int
     l2: int
+    l3: int
 
     @classmethod
     def of(cls, target: Target, dtype: DType = DType.F32) -> Machine:
@@ -43,6 +46,7 @@ class Machine:
             target.has("avx512f"),
             target.caches.l1,
             target.caches.l2,
+            target.caches.l3,
         )
 
     def fits(self, vectors: int, points: int) -> bool:
@@ -57,6 +61,12 @@ class Machine:
             loads = max(loads, work)  # a broadcast operand is a load, but takes no slot of its own
         stream = 0.0 if weights_in_l1 else vectors * self.lanes * 4 / L2_BYTES_PER_CYCLE
         return max(work, float(FMA_LATENCY), loads, stream) + LOOP_CYCLES / max(vectors, 1)
+
+    def stream_cycles(self, size: int, times: int) -> float:
+        """Cycles to read `size` bytes again `times` times, if they do not stay in L2."""
+        if size <= self.l2 // 2:
+            return 0.0
+        return size * times / (L3_BYTES_PER_CYCLE if size <= self.l3 else MEMORY_BYTES_PER_CYCLE)
 
 
 def rounds(total: int, size: int) -> int:

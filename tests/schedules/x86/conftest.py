@@ -121,7 +121,7 @@ def check_task(task: Task, template: Template, config: Knobs | None = None) -> N
     """Numbers of a template against the interpreter."""
     template.check(task)
     got, expected = run_task(task, template, config)
-    if not expected.dtype.kind == "f":
+    if expected.dtype.kind != "f":
         assert np.array_equal(got, expected)
         return
     assert np.isfinite(got).all(), f"{np.isnan(got).sum()} values are NaN"

@@ -1,0 +1,54 @@
+"""Schedule steps that several x86 templates share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["PASS_CONFIG", "parallel_stage", "place_output", "unroll_tile"]
+
+PASS_CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}, "tirx.disable_assert": True}
+
+
+def axes_of(sch: Any, block: Any) -> list[Any]:
+    """The loops that belong to a block itself, outermost first."""
+    count = len(sch.get(block).iter_vars)
+    loops: list[Any] = list(sch.get_loops(block))[-count:]
+    return loops
+
+
+def unroll_tile(sch: Any, block: Any) -> None:
+    """for a: for b: for lane  ->  unrolled a: unrolled b: vectorized lane."""
+    *outer, lane = axes_of(sch, block)
+    for loop in outer:
+        sch.unroll(loop)
+    sch.vectorize(lane)
+
+
+def place_output(sch: Any, out: Any, inner: Any, *, buffered: bool, vectorized: bool) -> None:
+    """Compute the output's stage under the tile loop `inner`.
+
+    Unbuffered, it reads the accumulators and so is unrolled like them. Buffered, the stage `tile`
+    stores them first, in the order in which they are accumulated, and the output's loops stay
+    rolled; `vectorized` says whether its last axis is one vector.
+    """
+    if buffered:
+        tile = sch.get_sblock("tile")
+        sch.reverse_compute_at(tile, inner, preserve_unit_loops=True)
+        unroll_tile(sch, tile)
+        sch.reverse_compute_at(out, inner, preserve_unit_loops=True)
+        if vectorized:
+            sch.vectorize(axes_of(sch, out)[-1])
+        return
+    sch.reverse_compute_at(out, inner, preserve_unit_loops=True)
+    unroll_tile(sch, out)
+
+
+def parallel_stage(sch: Any, block: Any, lanes: int) -> None:
+    """A stage of its own before the kernel proper: parallel outside, vectors inside."""
+    *outer, last = axes_of(sch, block)
+    if sch.get(last).extent.value > lanes:
+        middle, last = sch.split(last, [None, lanes])
+        outer.append(middle)
+    if outer:
+        sch.parallel(sch.fuse(*outer))
+    sch.vectorize(last)
