@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import TargetError
 from ..ir.target import Target, TargetRequest
+from ..runtime.sources import cpu_features
 from .cpus import CPUS, DEFAULTS, DEVICES, MODELS, UNCHECKED, UNUSED
 
 __all__ = ["LlvmResolver", "checked_features", "tvm_target"]
@@ -28,7 +29,6 @@ MACHINES = {
     "arm64": ("aarch64", "arm"),
 }
 FLAGS = ("mcpu", "mtriple", "mattr", "device", "model")
-CPU_TABLE = Path(__file__).parent.parent / "runtime" / "c" / "cpu_features.def"
 
 
 class LlvmResolver:
@@ -96,9 +96,7 @@ def tvm_target(target: Target) -> Any:
 @functools.cache
 def checked_features(arch: str) -> frozenset[str]:
     """The features that count: the engine can check for them and compiled code may use them."""
-    macro = {"x86": "X86", "arm": "ARM64"}[arch]
-    text = CPU_TABLE.read_text(encoding="utf-8")
-    known = re.findall(rf'^{macro}\("([^"]+)"', text, re.MULTILINE)
+    known = cpu_features({"x86": "x86_64", "arm": "aarch64"}[arch])
     return frozenset(known) - frozenset(UNUSED[arch])
 
 

@@ -1,0 +1,267 @@
+"""Building kernels: equal tasks once, in parallel processes, through the cache.
+
+The workers are processes of our own (`multiprocessing` would run the user's script again), started
+early so that their imports overlap with the parent's work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import BuildError
+from ..schedules.task import Task
+from .cache import KernelCache
+from .kernel_object import kernel_symbol
+from .kernel_worker import Built, Failed, Job, build_job, receive, send
+
+__all__ = ["KernelBuildError", "KernelObject", "Request", "WorkerPool", "build_kernels"]
+
+Progress = Callable[[int, int], None]
+
+
+class KernelBuildError(BuildError):
+    """A kernel could not be built.
+
+    Attributes:
+        task: Text of the task.
+        template: Name of the template.
+        trace: Traceback of the worker; "" if it died.
+    """
+
+    def __init__(self, job: Job, message: str, trace: str = "") -> None:
+        self.task, self.template, self.trace = job.text, job.template, trace
+        path = Path(tempfile.gettempdir()) / f"leip-{job.symbol[-8:]}.task.txt"
+        hint = ""
+        try:
+            path.write_text(job.text, encoding="utf-8")
+            hint = f"the task is in {path}; try: leip kernel bench {path}"
+        except OSError:
+            pass
+        super().__init__(message, f"kernel {job.symbol}, template {job.template}", hint)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A kernel that is wanted: a task with the chosen template's name and config."""
+
+    task: Task
+    template: str
+    config: str
+
+    @property
+    def key(self) -> str:
+        """Equal for equal kernels (the versions of our sources are not part of it)."""
+        text = f"{self.task.key}\n{self.template}\n{self.config}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class KernelObject:
+    """A built kernel: its symbol, object file, and temporary bytes per thread."""
+
+    symbol: str
+    data: bytes
+    workspace: int
+    cached: bool
+
+
+class WorkerPool:
+    """Processes that build kernels. With `jobs` 0 kernels are built in this process.
+
+    Args:
+        jobs: Number of processes.
+        plugins: Files that every worker loads first.
+    """
+
+    def __init__(self, jobs: int, plugins: Sequence[str | Path] = ()) -> None:
+        self.jobs = jobs
+        self.plugins = tuple(str(Path(path).resolve()) for path in plugins)
+        self._workers: list[_Worker] = []
+
+    def start(self) -> None:
+        """Start the processes without waiting for them."""
+        while len(self._workers) < self.jobs:
+            self._workers.append(_Worker(self.plugins))
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+        self._workers.clear()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def run(self, jobs: Sequence[Job], done: Callable[[int, Built], None]) -> None:
+        """Build all jobs; `done(index, built)` is called as they finish, one call at a time.
+
+        Raises:
+            KernelBuildError: For the first job (in order) that failed; the rest is given up.
+        """
+        if self.jobs == 0 or (len(jobs) == 1 and not self._workers):
+            for index, job in enumerate(jobs):
+                done(index, _checked(job, build_job(job)))
+            return
+        self.start()
+        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for index in range(len(jobs)):
+            waiting.put(index)
+        failures: dict[int, BaseException] = {}
+        lock = threading.Lock()
+
+        def serve(worker: _Worker) -> None:
+            while not failures:
+                try:
+                    index = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    built = _checked(jobs[index], worker.build(jobs[index]))
+                    with lock:
+                        done(index, built)
+                except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
+                    failures[index] = error
+                    return
+
+        threads = [threading.Thread(target=serve, args=(worker,)) for worker in self._workers]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:  # Ctrl-C: do not wait for kernels that nobody wants
+            failures[len(jobs)] = KeyboardInterrupt()
+            self.close()
+            raise
+        if failures:
+            raise failures[min(failures)]
+
+
+class _Worker:
+    def __init__(self, plugins: tuple[str, ...]) -> None:
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            f"from {__package__}.kernel_worker import main; main({os.getpid()}, {plugins!r})"
+        )
+        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TVM_NUM_THREADS")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env={**os.environ, **dict.fromkeys(threads, "1")},
+        )
+        self.ready = False
+
+    def build(self, job: Job) -> Built | Failed:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            if not self.ready:
+                failed = receive(self.process.stdout)  # type: ignore[arg-type]
+                if failed is not None:
+                    return failed  # type: ignore[no-any-return]
+                self.ready = True
+            send(self.process.stdin, job)  # type: ignore[arg-type]
+            return receive(self.process.stdout)  # type: ignore[arg-type, no-any-return]
+        except (EOFError, BrokenPipeError):
+            status = self.process.wait()
+            self.log.seek(0)
+            tail = self.log.read().decode(errors="replace").strip().splitlines()[-8:]
+            raise KernelBuildError(
+                job, "\n".join([f"the building process died ({_ended(status)})", *tail])
+            ) from None
+
+    def close(self) -> None:
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+
+
+def _ended(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit code {status}"
+
+
+def _checked(job: Job, result: Built | Failed) -> Built:
+    if isinstance(result, Built):
+        return result
+    if result.expected:
+        message = f"the template refuses: {result.message}"
+    else:
+        lines = result.message.strip().splitlines() or [""]
+        message = f"{result.kind}: " + "\n".join(lines[:6])
+    raise KernelBuildError(job, message, result.trace)
+
+
+def build_kernels(
+    requests: Sequence[Request],
+    pool: WorkerPool,
+    cache: KernelCache | None = None,
+    progress: Progress | None = None,
+) -> dict[str, KernelObject]:
+    """Build the kernels that differ.
+
+    Args:
+        requests: Wanted kernels; equal ones are built once.
+        pool: Where to build.
+        cache: Looked up first, and filled.
+        progress: Called with (finished, all) of the different kernels.
+
+    Returns:
+        `Request.key` -> object, in the order of the requests.
+
+    Raises:
+        KernelBuildError: If one cannot be built.
+    """
+    wanted = {request.key: request for request in requests}
+    objects: dict[str, KernelObject] = {}
+    for key in wanted:
+        entry = cache.get(_cache_key(cache, key)) if cache is not None else None
+        if entry is not None:
+            facts: dict[str, Any] = entry.facts
+            objects[key] = KernelObject(facts["symbol"], entry.data, facts["workspace"], True)
+    missing = [key for key in wanted if key not in objects]
+    # the longest first, so that no worker is left alone with one at the end
+    missing.sort(key=lambda key: (-wanted[key].task.flops, -len(wanted[key].task.text), key))
+    jobs = [
+        Job(r.task.text, r.template, r.config, kernel_symbol(r.task, r.template, key))
+        for key in missing
+        for r in [wanted[key]]
+    ]
+    total = len(wanted)
+    if progress is not None:
+        progress(len(objects), total)
+
+    def done(index: int, built: Built) -> None:
+        key, symbol = missing[index], jobs[index].symbol
+        objects[key] = KernelObject(symbol, built.data, built.workspace, False)
+        if cache is not None:
+            facts = {"symbol": symbol, "workspace": built.workspace}
+            cache.put(_cache_key(cache, key), built.data, facts)
+        if progress is not None:
+            progress(len(objects), total)
+
+    if jobs:
+        pool.run(jobs, done)
+    return {key: objects[key] for key in wanted}
+
+
+def _cache_key(cache: KernelCache, key: str) -> str:
+    return hashlib.sha256(f"{cache.environment}\n{key}".encode()).hexdigest()

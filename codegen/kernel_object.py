@@ -1,0 +1,66 @@
+"""One scheduled kernel → one object file, with TVM."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..ir.target import Target
+from ..schedules.task import Task
+from ..schedules.template import Lowered
+from .resolver import tvm_target
+
+__all__ = ["PREFIX", "compile_lowered", "entry_point", "kernel_stem", "kernel_symbol"]
+
+# Functions become direct symbols of the object file; the prefix marks what TVM adds itself.
+PREFIX = "leip_"
+
+
+def kernel_stem(task: Task) -> str:
+    """What a kernel does, in a word or few: `conv`, `add_relu`."""
+    if task.anchor is not None:
+        return task.anchor.op
+    names = list(dict.fromkeys(node.op for node in task.nodes)) or ["copy"]
+    return "_".join(names[:3])
+
+
+def kernel_symbol(task: Task, template: str, key: str) -> str:
+    """A name that is equal for equal kernels and tells people what it is."""
+    output = task.body.outputs[0].type
+    layout = str(output.layout) if output.layout is not None else "plain"
+    name = f"{kernel_stem(task)}_{output.dtype.short}_{layout}__{template}_{key[:8]}"
+    return re.sub(r"\W", "_", name)
+
+
+def entry_point(symbol: str) -> str:
+    """The C symbol of a kernel's packed function."""
+    return f"__tvm_ffi_{symbol}"
+
+
+def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -> bytes:
+    """The object file of a scheduled kernel.
+
+    Args:
+        lowered: Its functions; the first gets the symbol.
+        symbol: Global symbol without TVM's prefix.
+        target: What to generate code for.
+        level: Optimization level; level 1 keeps the checks of arguments.
+    """
+    import tvm
+
+    functions: dict[str, Any] = {}
+    for index, function in enumerate(lowered.functions):
+        name = symbol if index == 0 else f"{symbol}_{index}"
+        functions[name] = function.with_attr("global_symbol", name)
+    module = tvm.IRModule(functions).with_attr("system_lib_prefix", PREFIX)
+    config = dict(lowered.pass_config)
+    if level >= 2:
+        config["tirx.disable_assert"] = True
+    with tvm.transform.PassContext(opt_level=3, config=config):
+        library = tvm.tirx.build(module, target=tvm_target(target))
+    with tempfile.TemporaryDirectory(prefix="leip-") as folder:
+        path = Path(folder) / "kernel.o"
+        library.write_to_file(str(path), "o")
+        return path.read_bytes()

@@ -1,0 +1,123 @@
+"""The process that builds kernels: reads jobs from stdin, writes objects to stdout.
+
+It ends when stdin does, and when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+__all__ = ["Built", "Failed", "Job", "build_job", "main", "receive", "send"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kernel to build: the task's text, the chosen template and config, the symbol."""
+
+    text: str
+    template: str
+    config: str
+    symbol: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """An object file; `workspace` is the upper bound of temporary bytes per thread."""
+
+    data: bytes
+    workspace: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why there is none. `expected` tells a template's refusal from a bug."""
+
+    kind: str
+    message: str
+    trace: str
+    expected: bool = False
+
+
+def build_job(job: Job) -> Built | Failed:
+    """Build one kernel in this process."""
+    from ..schedules.template import InvalidConfig, NotApplicable
+
+    start = time.perf_counter()
+    try:
+        data, workspace = _build(job)
+    except (InvalidConfig, NotApplicable) as error:
+        return Failed(type(error).__name__, str(error), traceback.format_exc(), expected=True)
+    except Exception as error:  # noqa: BLE001 - whatever a template or TVM raises goes to the parent
+        return Failed(type(error).__name__, str(error), traceback.format_exc())
+    return Built(data, workspace, time.perf_counter() - start)
+
+
+def _build(job: Job) -> tuple[bytes, int]:
+    from ..schedules import select
+    from ..schedules.task import Task
+    from .kernel_object import compile_lowered
+    from .resolver import tvm_target
+
+    task = Task.parse(job.text)
+    template = select.template(job.template)
+    config = template.Config.from_text(job.config, template.default(task))
+    with tvm_target(task.target):
+        lowered = template.build(task, config)
+    return compile_lowered(lowered, job.symbol, task.target, task.level), lowered.workspace
+
+
+def send(stream: BinaryIO, message: Any) -> None:
+    data = pickle.dumps(message, protocol=5)
+    stream.write(struct.pack("<Q", len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Any:
+    """The next message. Raises EOFError when the other side is gone."""
+    head = stream.read(8)
+    if len(head) < 8:
+        raise EOFError
+    (size,) = struct.unpack("<Q", head)
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return pickle.loads(data)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def main(parent: int, plugins: tuple[str, ...]) -> None:
+    """Serve jobs until stdin ends. The first message out is None, or why setting up failed."""
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not get between the messages
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    try:
+        import tvm  # noqa: F401 - the slow import, before the first job
+
+        from ..plugin import load
+
+        load(plugins)
+    except Exception as error:  # noqa: BLE001
+        send(results, Failed(type(error).__name__, str(error), traceback.format_exc()))
+        return
+    send(results, None)
+    while True:
+        try:
+            job = receive(sys.stdin.buffer)
+        except EOFError:
+            return
+        send(results, build_job(job))

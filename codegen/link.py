@@ -1,0 +1,125 @@
+"""Engine + plan + kernels → one shared object, fenced."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import BuildError
+from ..runtime import sources
+from .cache import KernelCache
+from .elf import ElfFacts, read_elf
+from .toolchain import Toolchain, run_compiler
+
+__all__ = ["compile_engine", "engine_digest", "link_object"]
+
+# Libraries that every Linux has; anything else would have to be copied along.
+LIBRARIES = ("libc.", "libm.", "libpthread.", "ld-linux")
+OBJECT_FLAGS = ("-ffunction-sections", "-fdata-sections", "-g0")
+
+
+def engine_digest() -> str:
+    """Hash of the engine's sources and flags."""
+    digest = hashlib.sha256()
+    for path in (*sources.ENGINE, *sources.headers(), sources.VERSION_SCRIPT):
+        digest.update(path.name.encode() + b"\0")
+        digest.update(path.read_bytes())
+    for flags in (sources.COMPILE_FLAGS, sources.ARM_FLAGS, OBJECT_FLAGS):
+        digest.update("\0".join(flags).encode())
+    return digest.hexdigest()
+
+
+def compile_engine(toolchain: Toolchain, folder: Path, cache: KernelCache | None) -> list[Path]:
+    """The engine's objects for a target, compiled on first use.
+
+    Args:
+        toolchain: Compiler and target.
+        folder: Where the object files are put.
+        cache: Where they are kept from one compile to the next.
+
+    Raises:
+        BuildError: If the compiler refuses.
+    """
+    text = json.dumps([engine_digest(), toolchain.command, toolchain.version, toolchain.triple])
+    key = hashlib.sha256(f"engine\n{text}".encode()).hexdigest()
+    paths = [folder / f"{source.stem}.o" for source in sources.ENGINE]
+    entry = cache.get(key) if cache is not None else None
+    if entry is not None:
+        at = 0
+        for path, size in zip(paths, entry.facts["sizes"], strict=True):
+            path.write_bytes(entry.data[at : at + size])
+            at += size
+        return paths
+    flags = _compile_flags(toolchain)
+    files = [str(source) for source in sources.ENGINE]
+    run_compiler([*toolchain.command, *flags, "-c", *files], folder)
+    if cache is not None:
+        parts = [path.read_bytes() for path in paths]
+        cache.put(key, b"".join(parts), {"sizes": [len(part) for part in parts]})
+    return paths
+
+
+def link_object(
+    toolchain: Toolchain,
+    plan_source: str,
+    kernels: Mapping[str, bytes],
+    engine: Sequence[Path],
+    output: Path,
+    folder: Path,
+) -> ElfFacts:
+    """Compile the plan and link everything.
+
+    Args:
+        toolchain: Compiler and target.
+        plan_source: Text of plan.c.
+        kernels: Object files by symbol.
+        engine: The engine's objects.
+        output: The shared object to write (without weights).
+        folder: For files on the way.
+
+    Returns:
+        Facts of the object, its fence checked.
+
+    Raises:
+        BuildError: The compiler or linker refuses, or the object needs or shows more than it may.
+    """
+    (folder / "plan.c").write_text(plan_source, encoding="ascii")
+    run_compiler([*toolchain.command, *_compile_flags(toolchain), "-c", "plan.c"], folder)
+    objects = ["plan.o", *(str(path) for path in engine)]
+    for symbol, data in kernels.items():
+        name = f"{symbol[-200:]}.o"  # the linker's messages show it
+        (folder / name).write_bytes(data)
+        objects.append(name)
+    # in a file: hundreds of kernels are more than some systems take on a command line
+    (folder / "objects.txt").write_text("\n".join(_quoted(objects)) + "\n", encoding="utf-8")
+    flags = [*sources.LINK_FLAGS, "-Wl,-z,defs", "-Wl,-S", "-Wl,--build-id=none"]
+    if not toolchain.is_zig:
+        flags.append("-static-libgcc")
+    command = [*toolchain.command, *flags, "@objects.txt", "-o", str(output)]
+    run_compiler([*command, *sources.LINK_LIBRARIES], folder)
+    facts = read_elf(output)
+    _check_fence(facts)
+    return facts
+
+
+def _compile_flags(toolchain: Toolchain) -> list[str]:
+    arm = sources.ARM_FLAGS if toolchain.triple.startswith("aarch64") else ()
+    include = f"-I{sources.INCLUDE}"
+    return [*sources.COMPILE_FLAGS, *OBJECT_FLAGS, *arm, include]
+
+
+def _quoted(paths: Sequence[str]) -> Iterator[str]:
+    for path in paths:
+        escaped = path.replace("\\", "\\\\").replace('"', '\\"')
+        yield f'"{escaped}"'
+
+
+def _check_fence(facts: ElfFacts) -> None:
+    foreign = [name for name in facts.exports if not name.startswith("lre_")]
+    if foreign:
+        raise BuildError(f"the object shows symbols of its own: {', '.join(foreign[:6])}", "link")
+    other = [name for name in facts.needed if not name.startswith(LIBRARIES)]
+    if other:
+        raise BuildError(f"the object needs {', '.join(other)}", "link")

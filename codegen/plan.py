@@ -1,0 +1,270 @@
+"""From a graph of kernels to the plan: buffers, arguments and steps (see runtime/c/plan.h)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import BuildError
+from ..ir.dtypes import DType
+from ..ir.graph import Graph, Node, Value
+from ..ir.types import TensorType
+from ..schedules.template import Pack
+from . import memory
+from .constants import WeightStore, stored_type
+from .memory import Lifetime
+
+__all__ = ["Argument", "Buffer", "Io", "Kernel", "Place", "Plan", "Step", "make_plan"]
+
+# A kernel below both limits is done before a second thread has heard of it.
+SERIAL_FLOPS = 50_000
+SERIAL_BYTES = 32 << 10
+
+
+class Place(enum.Enum):
+    """LRE_BUFFER_* of plan.h."""
+
+    ARENA = 0
+    WEIGHTS = 1
+    INPUT = 2
+    OUTPUT = 3
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What the plan needs to know of a built kernel.
+
+    Attributes:
+        node: Its node in the graph.
+        entry: C symbol to call.
+        stem: What it does, in a word.
+        template: Name of the template that made it.
+        packs: Packings by operand.
+        workspace: Temporary bytes per thread.
+        flops: Operations of one call.
+    """
+
+    node: Node
+    entry: str
+    stem: str
+    template: str
+    packs: Mapping[int, Pack]
+    workspace: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory: a piece of the arena or the weights, or a graph input or output."""
+
+    place: Place
+    bytes: int
+    offset: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A view on a buffer, as a kernel sees it."""
+
+    buffer: int
+    dtype: DType
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call of a kernel, or a copy (`entry` is "").
+
+    Attributes:
+        outputs_of: The IR kernel whose results it leaves; None for a copy.
+    """
+
+    name: str
+    entry: str
+    inputs: tuple[Argument, ...]
+    outputs: tuple[Argument, ...]
+    origin: str = ""
+    template: str = ""
+    flops: int = 0
+    bytes: int = 0
+    serial: bool = False
+    node: Node | None = None
+
+
+@dataclass(frozen=True)
+class Io:
+    """A graph input or output, in its physical shape."""
+
+    name: str
+    type: TensorType
+    buffer: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One set of shapes, ready to be written as tables."""
+
+    inputs: tuple[Io, ...]
+    outputs: tuple[Io, ...]
+    buffers: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    arena_bytes: int
+    workspace_bytes: int
+
+    @property
+    def flops(self) -> int:
+        return sum(step.flops for step in self.steps)
+
+
+def make_plan(graph: Graph, kernels: Sequence[Kernel], weights: WeightStore) -> Plan:
+    """Lay out memory and order the steps.
+
+    Args:
+        graph: Holds inputs, constants, kernels, and reshapes between plain layouts.
+        kernels: One for every kernel node.
+        weights: Filled with the constants that kernels read.
+
+    Raises:
+        BuildError: If the graph holds anything else.
+    """
+    return _Planner(graph, kernels, weights).plan()
+
+
+class _Planner:
+    def __init__(self, graph: Graph, kernels: Sequence[Kernel], weights: WeightStore) -> None:
+        self.graph = graph
+        self.weights = weights
+        self.kernels = {kernel.node: kernel for kernel in kernels}
+        self.order = [node for node in graph.nodes() if node.op == "kernel"]
+        self.roots = self._find_roots()
+        self.buffers: list[Buffer] = []
+        self.of_root: dict[Value, int] = {}
+        self.of_weights: dict[tuple[int, int], int] = {}
+
+    def plan(self) -> Plan:
+        graph = self.graph
+        for index, value in enumerate(graph.inputs):
+            self.of_root[value] = self._buffer(Place.INPUT, value.type.nbytes, index=index)
+        copies: list[tuple[int, Value]] = []
+        for index, value in enumerate(graph.outputs):
+            root = self.roots[value]
+            buffer = self._buffer(Place.OUTPUT, value.type.nbytes, index=index)
+            if root.node.op == "kernel" and root not in self.of_root:
+                self.of_root[root] = buffer  # the kernel writes where the caller wants it
+            else:
+                copies.append((buffer, value))
+        arena_bytes = self._place_arena(copies)
+        steps = [self._call(node, number) for number, node in enumerate(self.order)]
+        steps += [self._copy(value, buffer, n) for n, (buffer, value) in enumerate(copies)]
+        first = len(graph.inputs)
+        return Plan(
+            tuple(
+                Io(n, v.type, i) for i, (n, v) in enumerate(zip(graph.input_names, graph.inputs))
+            ),
+            tuple(
+                Io(n, v.type, first + i)
+                for i, (n, v) in enumerate(zip(graph.output_names, graph.outputs))
+            ),
+            tuple(self.buffers),
+            tuple(steps),
+            arena_bytes,
+            max((self.kernels[node].workspace for node in self.order), default=0),
+        )
+
+    def _find_roots(self) -> dict[Value, Value]:
+        """For each value the one whose memory it is: reshapes cost nothing."""
+        roots: dict[Value, Value] = {}
+        for node in self.graph.nodes():
+            if node.op == "reshape":
+                source, target = node.inputs[0], node.output
+                if source.layout is not None or target.layout is not None:
+                    raise BuildError(f"reshape of {source.type} to {target.type} is not a view")
+                roots[target] = roots[source]
+            elif node.op in ("input", "constant", "kernel"):
+                roots.update((value, value) for value in node.outputs)
+            else:
+                raise BuildError(f"{node.op} stands outside of a kernel", str(node))
+        return roots
+
+    def _buffer(self, place: Place, size: int, *, offset: int = 0, index: int = 0) -> int:
+        self.buffers.append(Buffer(place, size, offset, index))
+        return len(self.buffers) - 1
+
+    def _place_arena(self, copies: Sequence[tuple[int, Value]]) -> int:
+        values: list[Value] = []  # those that live in the arena, in the order of their writing
+        first: dict[Value, int] = {}
+        last: dict[Value, int] = {}
+        used: list[list[Value]] = []  # by step
+        for at, node in enumerate(self.order):
+            for value in node.outputs:
+                if value not in self.of_root:
+                    values.append(value)
+                    first[value] = last[value] = at
+            touched = [*(self.roots[value] for value in node.inputs), *node.outputs]
+            used.append([value for value in dict.fromkeys(touched) if value in first])
+            last.update((value, at) for value in used[-1])
+        for number, (_, value) in enumerate(copies):
+            if self.roots[value] in first:
+                last[self.roots[value]] = len(self.order) + number
+        numbers = {value: index for index, value in enumerate(values)}
+        lifetimes = [Lifetime(v.type.nbytes, first[v], last[v]) for v in values]
+        mates = {
+            numbers[value]: [numbers[other] for other in used[first[value]] if other is not value]
+            for value in values
+        }
+        # readers of a value are mates of what they write, and so the other way round
+        for value in values:
+            for other in mates[numbers[value]]:
+                if numbers[value] not in mates[other]:
+                    mates[other].append(numbers[value])
+        placement = memory.place(lifetimes, mates)
+        for value, offset in zip(values, placement.offsets):
+            self.of_root[value] = self._buffer(Place.ARENA, value.type.nbytes, offset=offset)
+        return placement.total
+
+    def _call(self, node: Node, number: int) -> Step:
+        kernel = self.kernels[node]
+        inputs = tuple(
+            self._operand(value, kernel.packs.get(index)) for index, value in enumerate(node.inputs)
+        )
+        outputs = tuple(self._argument(value) for value in node.outputs)
+        moved = sum(self._bytes(argument) for argument in (*inputs, *outputs))
+        return Step(
+            f"{kernel.stem}_{number}",
+            kernel.entry,
+            inputs,
+            outputs,
+            node.origin,
+            kernel.template,
+            kernel.flops,
+            moved,
+            kernel.flops < SERIAL_FLOPS and moved < SERIAL_BYTES,
+            node,
+        )
+
+    def _copy(self, value: Value, buffer: int, number: int) -> Step:
+        source = self._operand(value, None)
+        target = Argument(buffer, source.dtype, source.shape)
+        size = 2 * value.type.nbytes
+        return Step(f"copy_{number}", "", (source,), (target,), bytes=size, serial=True)
+
+    def _operand(self, value: Value, pack: Pack | None) -> Argument:
+        root = self.roots[value]
+        if not root.is_constant:
+            return self._argument(value)
+        offset = self.weights.add(root.constant, pack)
+        kind = stored_type(root.constant, pack)
+        key = (offset, kind.nbytes)
+        if key not in self.of_weights:
+            self.of_weights[key] = self._buffer(Place.WEIGHTS, kind.nbytes, offset=offset)
+        shape = kind.physical_shape if pack is not None else value.type.physical_shape
+        return Argument(self.of_weights[key], kind.dtype, shape)
+
+    def _argument(self, value: Value) -> Argument:
+        buffer = self.of_root[self.roots[value]]
+        return Argument(buffer, value.dtype, value.type.physical_shape)
+
+    def _bytes(self, argument: Argument) -> int:
+        return self.buffers[argument.buffer].bytes
