@@ -92,13 +92,13 @@ def register_op(
 
     op.register(definition)
     if compute is not None:
-        from .schedules import compute as computes
+        from .schedules.compute import register_compute
 
-        computes.register(definition.name, compute)
+        register_compute(definition.name, compute)
     if import_rule is not None:
-        from .ir import onnx as importer
+        from .ir.onnx import register_rule
 
-        importer.register_rule(*import_rule)
+        register_rule(*import_rule)
 
 
 def register_template(template: Any) -> None:
