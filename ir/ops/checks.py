@@ -90,7 +90,7 @@ def broadcast(op: str, code: str, *values: TensorType) -> tuple[int, ...]:
         other = [size for size in sizes if size != 1]
         if any(size != other[0] for size in other):
             got = ", ".join(str(value) for value in values)
-            raise ConstraintError(op, code, f"the shapes do not broadcast: {got}")
+            raise ConstraintError(op, code, f"the shapes do not broadcast, got {got}")
         shape.append(other[0] if other else 1)
     return tuple(shape)
 

@@ -11,7 +11,6 @@ from ..dtypes import DType
 from ..op import Attrs, ConstraintError, OpDef, Pattern
 from ..types import TensorType
 from .arithmetic import ELEMENTS_PER_CHUNK, Array, finish, is_floating, precise
-from .checks import broadcast
 
 _BYTES = (DType.U8, DType.I8)
 _WIDE = (DType.I32, DType.I64, DType.U32, DType.U64)
@@ -50,9 +49,11 @@ def _infer(attrs: MatmulAttrs, a: TensorType, b: TensorType) -> TensorType:
     if left[-1] != right[-2]:
         text = f"inner sizes {left[-1]} and {right[-2]} differ for {a} and {b} with {attrs}"
         raise ConstraintError("matmul", "C3", text)
-    batch = broadcast(
-        "matmul", "C4", TensorType(a.dtype, a.shape[:-2]), TensorType(b.dtype, b.shape[:-2])
-    )
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        text = f"the batch axes do not broadcast, got {a} and {b}"
+        raise ConstraintError("matmul", "C4", text) from None
     return TensorType(dtype, (*batch, left[-2], right[-1]))
 
 
