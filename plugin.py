@@ -98,7 +98,8 @@ def register_op(
     if import_rule is not None:
         from .ir.onnx import register_rule
 
-        register_rule(*import_rule)
+        domain, op_type, rule = import_rule
+        register_rule(op_type, rule, domain)
 
 
 def register_template(template: Any) -> None:
