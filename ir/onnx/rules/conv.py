@@ -75,22 +75,20 @@ def conv_transpose(call: Call) -> Results:
         strides[i] * (x.shape[2 + i] - 1) + extra[i] + (w.shape[2 + i] - 1) * dilations[i] + 1
         for i in range(n)
     ]
-    if call.has("output_shape"):
-        wanted = call.get_ints("output_shape")[-n:]
-        pads = halves([f - o for f, o in zip(full, wanted)], auto != "SAME_LOWER")
-    elif auto in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = tuple(x.shape[2 + i] * strides[i] for i in range(n))
-        pads = halves([f - o for f, o in zip(full, wanted)], auto == "SAME_UPPER")
+    if call.has("output_shape") or auto in ("SAME_UPPER", "SAME_LOWER"):
+        same = tuple(x.shape[2 + i] * strides[i] for i in range(n))
+        wanted = call.get_ints("output_shape", same)[-n:]
+        totals = [max(0, f - o) for f, o in zip(full, wanted)]
+        pads = halves(totals, auto == "SAME_UPPER")
+        # an output that is larger than what the input makes grows at its ends
+        extra = tuple(e + max(0, o - f) for e, o, f in zip(extra, wanted, full))
     elif auto == "VALID":
         pads = (0,) * (2 * n)
-    grown = tuple(max(-p, 0) for p in pads[n:])
-    if any(p < 0 for p in pads[:n]):
-        raise Unsupported(f"output_shape {list(wanted)} is larger than the output")
+    if any(pad < 0 for pad in pads):
+        raise Unsupported(f"negative pads {list(pads)}")
     y = call.op(
         "conv_transpose", x, w, strides=strides, dilations=dilations,
-        pads=tuple(max(p, 0) for p in pads),
-        groups=call.get_int("group", 1),
-        output_padding=tuple(e + g for e, g in zip(extra, grown)),
+        pads=pads, groups=call.get_int("group", 1), output_padding=extra,
     )  # fmt: skip
     return with_bias(call, y, call.optional(2))
 

@@ -71,7 +71,14 @@ def _is_inf(call: Call) -> Results:
 
 
 def _mod(call: Call) -> Results:
-    return call.op("mod", call[0], call[1], fmod=call.get_bool("fmod"))
+    """The result has the divisor's sign, with fmod the dividend's."""
+    a, b = call[0], call[1]
+    if call.get_bool("fmod") or not a.dtype.is_float:
+        return call.op("mod", a, b, fmod=call.get_bool("fmod"))
+    rest, zero = call.op("mod", a, b, fmod=True), call.scalar(0, a)
+    signs_differ = call.op("xor", call.op("less", rest, zero), call.op("less", b, zero))
+    moved = call.op("and", signs_differ, call.op("not", call.op("equal", rest, zero)))
+    return call.op("where", moved, call.op("add", rest, b), rest)
 
 
 def _bit_shift(call: Call) -> Results:
