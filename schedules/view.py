@@ -437,6 +437,6 @@ def _reducer(combine: str, fold: Callable[[Expr, Expr], Expr]) -> Any:
 _REDUCERS = {
     "sum": _reducer("sum", lambda a, b: a + b),
     "prod": _reducer("prod", lambda a, b: a * b),
-    "max": _reducer("max", tirx.max),
-    "min": _reducer("min", tirx.min),
+    "max": _reducer("max", lambda a, b: tirx.max(a, b)),
+    "min": _reducer("min", lambda a, b: tirx.min(a, b)),
 }

@@ -17,6 +17,7 @@ from .elements import (
     cast_to,
     elementwise,
     is_float,
+    is_nan,
     joint_reach,
     maximum,
     minimum,
@@ -24,6 +25,8 @@ from .elements import (
 )
 
 Element = Callable[..., Expr]
+
+EXPONENT_BITS = 8  # of integer powers: 2 ** 64 is 0 already, and 3 ** 255 is no model's business
 
 
 def _c(value: float, like: Expr) -> Expr:
@@ -37,13 +40,13 @@ def _plain(function: Callable[[Expr, Expr], Expr]) -> Element:
 def _maximum(context: Context, attrs: Any, a: Expr, b: Expr) -> Expr:
     if not is_float(dtype_of(a)):
         return tirx.max(a, b)
-    return bind(a, lambda x: bind(maximum(x, b), lambda m: tirx.Select(tirx.NE(x, x), x, m)))
+    return bind(a, lambda x: bind(maximum(x, b), lambda m: tirx.Select(is_nan(x), x, m)))
 
 
 def _minimum(context: Context, attrs: Any, a: Expr, b: Expr) -> Expr:
     if not is_float(dtype_of(a)):
         return tirx.min(a, b)
-    return bind(a, lambda x: bind(minimum(x, b), lambda m: tirx.Select(tirx.NE(x, x), x, m)))
+    return bind(a, lambda x: bind(minimum(x, b), lambda m: tirx.Select(is_nan(x), x, m)))
 
 
 def _nonzero(b: Expr) -> Expr:
@@ -150,29 +153,30 @@ def _constant_power(context: Context, exponent: float) -> Element | None:
 
 
 def _integer_power(context: Context, attrs: Any, x: Expr, y: Expr) -> Expr:
-    """Binary exponentiation, unrolled; wraps. A negative exponent gives the truncated reciprocal."""
+    """Squaring, unrolled; wraps. A negative exponent gives the truncated reciprocal."""
     dtype = dtype_of(x)
     wide_x, wide_y = x.astype("int64"), y.astype("int64")
     one, zero = const(1, "int64"), const(0, "int64")
+    bit = const(1, "uint64")
 
-    def power(base: Expr, exponent: Expr, bits: int) -> Expr:
-        if bits == 0:
-            return one
-        odd = tirx.EQ(tirx.bitwise_and(exponent, one), one)
-        return bind(
-            base,
-            lambda b: tirx.Select(odd, b, one)
-            * power(b * b, tirx.shift_right(exponent, one), bits - 1),
-        )
+    def power(base: Expr, exponent: Expr, place: int) -> Expr:
+        # Unsigned: TVM would multiply signed polynomials out.
+        mask = const(1 << place, "uint64")
+        odd = tirx.NE(tirx.bitwise_and(exponent, mask), const(0, "uint64"))
+        factor = tirx.Select(odd, base, bit)
+        if place == EXPONENT_BITS - 1:
+            return factor
+        return bind(base * base, lambda b: factor * power(b, exponent, place + 1), "square")
 
     def both(v: Expr, e: Expr) -> Expr:
-        # Beyond 2^6 bits of exponent only -1, 0 and 1 do not wrap to nothing that matters.
         odd = tirx.EQ(tirx.bitwise_and(e, one), one)
         minus = tirx.Select(odd, const(-1, "int64"), one)
         reciprocal = tirx.Select(
             tirx.EQ(v, one), one, tirx.Select(tirx.EQ(v, const(-1, "int64")), minus, zero)
         )
-        return tirx.Select(e < zero, reciprocal, power(v, tirx.max(e, zero), 16))
+        positive = tirx.Select(e < zero, zero, e).astype("uint64")
+        raised = bind(positive, lambda p: power(v.astype("uint64"), p, 0)).astype("int64")
+        return tirx.Select(e < zero, reciprocal, raised)
 
     return bind(wide_x, lambda v: bind(wide_y, lambda e: both(v, e))).astype(dtype)
 

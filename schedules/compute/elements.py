@@ -21,6 +21,7 @@ __all__ = [
     "elementwise",
     "is_float",
     "is_half",
+    "is_nan",
     "maximum",
     "minimum",
     "widened",
@@ -131,6 +132,18 @@ def _pad_value(
         operands.append(np.asarray(view.pad))
     with np.errstate(all="ignore"):
         return ops.get(op).evaluate(attrs, tuple(operands))[0].reshape(-1)[0]
+
+
+def is_nan(value: Expr) -> Expr:
+    """Whether a float is NaN, by its bits: TVM folds `x != x` to false."""
+    wide = value.astype("float32") if is_half(dtype_of(value)) else value
+    bits, mantissa = (64, 52) if dtype_of(wide) == "float64" else (32, 23)
+    dtype = f"int{bits}"
+    infinity = ((1 << (bits - 1)) - 1) >> mantissa << mantissa
+    magnitude = tirx.bitwise_and(
+        tirx.reinterpret(dtype, wide), const((1 << (bits - 1)) - 1, dtype)
+    )
+    return magnitude > const(infinity, dtype)
 
 
 def maximum(a: Expr, b: Expr) -> Expr:

@@ -15,7 +15,7 @@ from ...ir.types import TensorType
 from ..context import Context
 from ..view import Expr, View, bind, const, dtype_of, identity_of
 from . import Compute
-from .elements import cast_to, is_float, is_half, widened
+from .elements import cast_to, is_float, is_half, is_nan, widened
 
 __all__ = ["kept_index", "post", "reduce_axes"]
 
@@ -161,7 +161,7 @@ def _arg(largest: bool) -> Compute:
             top = best(*(0 if i == axis else j for i, j in enumerate(index)))
             here = tirx.EQ(value, top)
             if is_float(x.dtype):
-                here = bind(value, lambda v: tirx.Or(tirx.EQ(v, top), tirx.NE(v, v)))
+                here = bind(value, lambda v: tirx.Or(tirx.EQ(v, top), is_nan(v)))
             position = index[axis]
             position = const(position, "int32") if isinstance(position, int) else position
             return tirx.Select(here, position.astype("int32"), const(nowhere, "int32"))

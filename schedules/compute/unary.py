@@ -15,7 +15,7 @@ from ...ir.types import TensorType
 from ..context import Context
 from ..view import Expr, View, bind, const, dtype_of
 from . import Compute
-from .elements import cast_to, elementwise, is_float, maximum, minimum
+from .elements import cast_to, elementwise, is_float, is_nan, maximum, minimum
 
 Element = Callable[[Context, Any, Expr], Expr]
 
@@ -183,7 +183,7 @@ ELEMENTS: dict[str, Element] = {
     "atanh": _libm("atanh"),
     "not": lambda context, attrs, x: tirx.Not(x),
     "bitwise_not": lambda context, attrs, x: tirx.bitwise_not(x),
-    "isnan": lambda context, attrs, x: bind(x, lambda v: tirx.NE(v, v)),
+    "isnan": lambda context, attrs, x: is_nan(x),
     "isinf": lambda context, attrs, x: tirx.EQ(
         tirx.abs(x), tirx.const(math.inf, dtype_of(x))
     ),
