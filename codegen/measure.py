@@ -1,0 +1,181 @@
+"""What this machine can do, and how close one kernel comes to it."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BuildError, TargetError
+from ..ir.graph import Graph
+from ..ir.structure import KernelAttrs
+from ..ir.target import Target
+from ..ir.types import TensorType
+from ..runtime import load
+from ..schedules.select import Override
+from ..schedules.task import Task
+from .build import BuildOptions, build_object
+from .cache import KernelCache
+from .kernel_build import WorkerPool
+from .resolver import LlvmResolver
+from .toolchain import find_toolchain, run_compiler
+from .verify import tolerance_of, verify_object
+
+__all__ = ["KernelFigures", "Peak", "bench_kernel", "measure_peak", "task_graph"]
+
+PEAK_SOURCE = Path(__file__).parent / "peak.c"
+RUNS = 30
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Measured limits of this machine for float32.
+
+    Attributes:
+        threads: How many threads took part.
+        gflops: Gflop/s of multiply-adds from registers, all threads together.
+        gigabytes: GB/s read from memory, all threads together.
+    """
+
+    threads: int
+    gflops: float
+    gigabytes: float
+
+
+@dataclass(frozen=True)
+class KernelFigures:
+    """One kernel, measured.
+
+    Attributes:
+        template: Name of the template that made it.
+        config: Its knobs.
+        why: Why it was chosen.
+        symbol: Its symbol.
+        error: Largest error of its results.
+        allowed: What is allowed.
+        seconds: Best time of a call.
+        flops: Operations of a call.
+        bytes: Bytes in and out.
+    """
+
+    template: str
+    config: str
+    why: str
+    symbol: str
+    error: float
+    allowed: float
+    seconds: float
+    flops: int
+    bytes: int
+
+    @property
+    def gflops(self) -> float:
+        return self.flops / self.seconds / 1e9 if self.seconds else 0.0
+
+    @property
+    def gigabytes(self) -> float:
+        return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
+
+
+def measure_peak(target: Target, threads: int, cc: str = "") -> Peak:
+    """Run a multiply-add loop and a reading loop on this machine.
+
+    Raises:
+        BuildError: There is no C compiler, or the program does not run.
+    """
+    toolchain = find_toolchain(target.triple, cc)
+    with tempfile.TemporaryDirectory(prefix="leip-peak-") as folder:
+        program = Path(folder) / "peak"
+        flags = [
+            "-O3",
+            "-ffp-contract=fast",
+            "-march=native",
+            f"-DBYTES={target.vector_bits // 8 or 16}",
+        ]
+        command = [*toolchain.command, *flags, str(PEAK_SOURCE), "-o", str(program), "-lpthread"]
+        run_compiler(command, Path(folder))
+        result = subprocess.run(
+            [str(program), str(threads)], capture_output=True, text=True, check=False
+        )
+    words = result.stdout.split()
+    if result.returncode != 0 or len(words) != 2:
+        raise BuildError(f"the peak measurement ended with {result.returncode}", "peak.c")
+    return Peak(threads, float(words[0]), float(words[1]))
+
+
+def task_graph(task: Task, seed: int = 0) -> Graph:
+    """A graph of one kernel: constant operands get seeded values, the others are inputs."""
+    graph = Graph("task")
+    rng = np.random.default_rng(seed)
+    operands = []
+    for index, value in enumerate(task.body.inputs):
+        if index in task.constants:
+            operands.append(graph.add_constant(_values(value.type, rng), name=f"w{index}"))
+        else:
+            operands.append(graph.add_input(f"x{index}", value.type))
+    layouts = tuple(value.layout for value in task.body.outputs)
+    node = graph.add("kernel", *operands, attrs=KernelAttrs(task.body), layouts=layouts)
+    graph.set_outputs(node.outputs, [f"y{index}" for index in range(len(node.outputs))])
+    return graph
+
+
+def bench_kernel(
+    task: Task,
+    override: Override | None = None,
+    *,
+    cc: str = "",
+    cache: KernelCache | None = None,
+    pool: WorkerPool | None = None,
+) -> KernelFigures:
+    """Build one kernel as an object of its own, compare it with the reference, time it.
+
+    Args:
+        task: What to compute.
+        override: Template and config to take instead of the chosen ones.
+        cc: C compiler.
+        cache: Of kernels and engines.
+        pool: Builds the kernel; None builds in this process.
+
+    Raises:
+        TargetError: If the task's target cannot run here.
+        BuildError: If it cannot be built.
+    """
+    if reason := LlvmResolver().runs_here(task.target):
+        raise TargetError(f"the kernel cannot run here: {reason}", "kernel bench")
+    overrides = {task.key: override} if override is not None else {}
+    options = BuildOptions(task.target, task.threads, task.level, cc, overrides=overrides)
+    graph = task_graph(task)
+    with tempfile.TemporaryDirectory(prefix="leip-bench-") as folder:
+        result = build_object(graph, options, Path(folder), pool=pool or WorkerPool(0), cache=cache)
+        report = verify_object(
+            result.library, graph, result.plan, level=task.level, every_kernel=True
+        )
+        with load(str(result.library), threads=task.threads) as engine:
+            times = engine.profile(engine.random_inputs(1), runs=RUNS)
+    chosen = result.kernels[0]
+    worst = max(report.outputs, key=lambda output: output.error)
+    if report.kernel is not None:
+        worst = report.kernel
+    return KernelFigures(
+        chosen.choice.template.name,
+        chosen.choice.config.to_text(),
+        chosen.choice.why,
+        result.plan.steps[0].entry,
+        worst.error,
+        worst.allowed or tolerance_of(task.level),
+        times[0].ns / 1e9,
+        task.flops,
+        task.bytes,
+    )
+
+
+def _values(kind: TensorType, rng: np.random.Generator) -> np.ndarray:
+    """Values that any op takes: vectors (scales, variances) positive, the rest around zero."""
+    if not kind.dtype.is_float:
+        return rng.integers(0, 2, kind.shape).astype(kind.dtype.numpy)
+    if sum(size > 1 for size in kind.shape) <= 1:
+        return rng.uniform(0.5, 1.5, kind.shape).astype(kind.dtype.numpy)
+    return rng.standard_normal(kind.shape).astype(kind.dtype.numpy)
