@@ -1,6 +1,6 @@
 """Every model at every level against ONNX Runtime; writes the table in docs/models.md.
 
-    python bench/models.py [--only resnet50 …] [--levels 1 2 3 4] [--threads 2] [--no-write]
+    python bench/all_models.py [--only resnet50 …] [--levels 1 2 3 4] [--threads 2] [--no-write]
 
 Zoo and light graphs have random weights, so the error is measured against how far the outputs move
 between two seeded inputs: max|Δ| ≤ 5e-4 · max|y(x₁) − y(x₂)| at levels 1-3 and 5e-3 at level 4.
