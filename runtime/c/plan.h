@@ -11,6 +11,7 @@
 #ifndef LRE_PLAN_H_
 #define LRE_PLAN_H_
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tvm_abi.h"

@@ -5,6 +5,10 @@
  * no worker has begun. So a worker that sleeps, was preempted or died with a fork delays nobody.
  * Workers spin while an inference that wants them is under way and 200 us longer, then sleep on a futex.
  * While one engine's loop is in the mailboxes, another engine runs its loop alone: no lock, no deadlock.
+ *
+ * A message is one increment of Slot.posted. Whoever moves Slot.claimed from posted - 1 to posted runs
+ * it; a worker then sets Slot.done to it. The four lines of a slot travel between cores as seldom as
+ * can be: `posted` there, `done` back; `claimed` stays with the worker unless its work is taken back.
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>
@@ -42,9 +46,7 @@ __asm__(".symver pthread_join,pthread_join@GLIBC_2.17");
 #define SPINS_PER_CLOCK 64    /* pauses between looks at the clock */
 #define SPINS 2000            /* pauses (some 20-80 us) before a waiting thread gives up its CPU ... */
 #define SPINS_OVERLOADED 32   /* ... and when there are more threads than CPUs */
-
-/* Slot.state */
-enum { SLOT_IDLE, SLOT_POSTED, SLOT_BUSY, SLOT_ASLEEP };
+#define SPINS_TAKE_BACK 16    /* pauses (some 0.5 us) before work is taken back that was not begun */
 
 /* One parallel loop; lives on the launching thread's stack. */
 typedef struct Region {
@@ -56,14 +58,17 @@ typedef struct Region {
 } Region;
 
 typedef struct Slot {
-  /* The mailbox: one cache line, written by the launching thread while state is IDLE or ASLEEP. */
-  _Alignas(LRE_LINE) atomic_int state;
-  int task; /* -1: take tasks from region->next until there are none */
+  /* Written by the launching thread, while nothing is posted. */
+  _Alignas(LRE_LINE) atomic_uint posted;
+  int task; /* -1: take tasks from the region's `next` until there are none */
   FTVMParallelLambda fn;
   void* closure;
   lre_engine* engine;
   TVMParallelGroupEnv env; /* sync_handle is the Region */
+  _Alignas(LRE_LINE) atomic_uint claimed;
+  _Alignas(LRE_LINE) atomic_uint done;
   _Alignas(LRE_LINE) atomic_int wanted; /* inferences under way that may use this worker */
+  atomic_int asleep;
   atomic_int quit;
   uint32_t index;
   pthread_t thread;
@@ -122,7 +127,7 @@ static int run_alone(FTVMParallelLambda fn, void* closure, int n_tasks) {
 
 /* --- workers ------------------------------------------------------------------------------------- */
 
-static void work(Slot* slot) {
+static void work(Slot* slot, unsigned message) {
   lre_engine* engine = slot->engine;
   lre_thread.engine = engine;
   lre_thread.workspace = &engine->workspaces[slot->index];
@@ -131,36 +136,33 @@ static void work(Slot* slot) {
   if (flush) mode = lre_flush_denormals();
   run_tasks(slot->env.sync_handle, slot->task, slot->fn, &slot->env, slot->closure);
   if (flush) lre_restore_denormals(mode);
-  atomic_store_explicit(&slot->state, SLOT_IDLE, memory_order_release);
+  atomic_store_explicit(&slot->done, message, memory_order_release);
 }
 
-/* Sequentially consistent with wake(): either the sleeper sees `wanted`, or wake() sees it asleep. */
+/* Sequentially consistent with wake(): either the sleeper sees `wanted`, or wake() sees it asleep. So no
+ * worker of an inference that has begun is asleep, and post() need not look. */
 static void fall_asleep(Slot* slot) {
-  int state = SLOT_IDLE;
-  if (!atomic_compare_exchange_strong(&slot->state, &state, SLOT_ASLEEP)) return;
-  if (atomic_load(&slot->wanted) > 0 || atomic_load(&slot->quit)) {
-    state = SLOT_ASLEEP;
-    atomic_compare_exchange_strong(&slot->state, &state, SLOT_IDLE);
-    return;
-  }
-  while (atomic_load(&slot->state) == SLOT_ASLEEP && !atomic_load(&slot->quit)) futex_wait(&slot->state, SLOT_ASLEEP);
+  atomic_store(&slot->asleep, 1);
+  while (atomic_load(&slot->asleep) && atomic_load(&slot->wanted) <= 0 && !atomic_load(&slot->quit))
+    futex_wait(&slot->asleep, 1);
+  atomic_store(&slot->asleep, 0);
 }
 
 static void wake(Slot* slot) {
-  int state = SLOT_ASLEEP;
-  if (atomic_load(&slot->state) == SLOT_ASLEEP && atomic_compare_exchange_strong(&slot->state, &state, SLOT_IDLE))
-    futex_wake(&slot->state);
+  if (!atomic_load(&slot->asleep)) return;
+  atomic_store(&slot->asleep, 0);
+  futex_wake(&slot->asleep);
 }
 
 /* One turn of waiting; returns the next value of `spins`. */
 static int wait_for_work(Slot* slot, int spins, int64_t* idle_since) {
   PAUSE();
-  if (++spins % SPINS_PER_CLOCK != 0 && spins < spin_limit()) return spins;
+  if (++spins % SPINS_PER_CLOCK != 0) return spins;
   if (atomic_load_explicit(&slot->wanted, memory_order_relaxed) > 0) {
     *idle_since = 0;
     if (spins < spin_limit()) return spins;
     sched_yield();
-    return spins - SPINS_OVERLOADED / 2;
+    return spins - SPINS_PER_CLOCK;
   }
   int64_t now = now_ns();
   if (*idle_since == 0) *idle_since = now;
@@ -170,22 +172,27 @@ static int wait_for_work(Slot* slot, int spins, int64_t* idle_since) {
   return 0;
 }
 
+static bool claim(Slot* slot, unsigned message) {
+  unsigned before = message - 1;
+  return atomic_compare_exchange_strong_explicit(&slot->claimed, &before, message, memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
 static void* worker(void* argument) {
   Slot* slot = argument;
   int64_t idle_since = 0;
   int spins = 0;
-  for (;;) {
-    int state = atomic_load_explicit(&slot->state, memory_order_acquire);
-    if (state != SLOT_POSTED) {
-      if (atomic_load_explicit(&slot->quit, memory_order_relaxed)) return NULL;
+  while (!atomic_load_explicit(&slot->quit, memory_order_relaxed)) {
+    unsigned message = atomic_load_explicit(&slot->posted, memory_order_acquire);
+    if (message == atomic_load_explicit(&slot->claimed, memory_order_relaxed)) {
       spins = wait_for_work(slot, spins, &idle_since);
-    } else if (atomic_compare_exchange_strong_explicit(&slot->state, &state, SLOT_BUSY, memory_order_acquire,
-                                                       memory_order_relaxed)) {
-      work(slot);
+    } else if (claim(slot, message)) {
+      work(slot, message);
       spins = 0;
       idle_since = 0;
     }
   }
+  return NULL;
 }
 
 /* Signals are the application's business: workers block them all. */
@@ -247,8 +254,10 @@ void lre_pool_forget(void) {
   for (uint32_t i = 1; i < LRE_MAX_THREADS; ++i) {
     Slot* slot = pool.slots[i];
     if (slot == NULL) continue;
-    atomic_store(&slot->state, SLOT_IDLE);
+    atomic_store(&slot->claimed, atomic_load(&slot->posted));
+    atomic_store(&slot->done, atomic_load(&slot->posted));
     atomic_store(&slot->wanted, 0);
+    atomic_store(&slot->asleep, 0);
     atomic_store(&slot->quit, 0);
   }
   atomic_store(&pool.alive, 0);
@@ -285,22 +294,22 @@ static void post(Slot* slot, lre_engine* engine, int task, FTVMParallelLambda fn
   slot->engine = engine;
   slot->env.sync_handle = region;
   slot->env.num_task = region->n_tasks;
-  if (atomic_exchange(&slot->state, SLOT_POSTED) == SLOT_ASLEEP) futex_wake(&slot->state);
+  unsigned message = atomic_load_explicit(&slot->posted, memory_order_relaxed) + 1;
+  atomic_store_explicit(&slot->posted, message, memory_order_release);
 }
 
 /* Waits until the worker is done, or does its work if it has not begun. */
 static void finish(Slot* slot) {
+  unsigned message = atomic_load_explicit(&slot->posted, memory_order_relaxed);
   int limit = spin_limit();
-  for (int spins = 0;;) {
-    int state = atomic_load_explicit(&slot->state, memory_order_acquire);
-    if (state == SLOT_IDLE || state == SLOT_ASLEEP) return;
-    if (state == SLOT_POSTED && atomic_compare_exchange_strong_explicit(&slot->state, &state, SLOT_IDLE,
-                                                                        memory_order_acquire, memory_order_relaxed)) {
+  for (int spins = 0; atomic_load_explicit(&slot->done, memory_order_acquire) != message;) {
+    PAUSE();
+    if (++spins == SPINS_TAKE_BACK && claim(slot, message)) {
       run_tasks(slot->env.sync_handle, slot->task, slot->fn, &slot->env, slot->closure);
+      atomic_store_explicit(&slot->done, message, memory_order_relaxed);
       return;
     }
-    PAUSE();
-    if (++spins >= limit) sched_yield();
+    if (spins >= limit) sched_yield();
   }
 }
 
