@@ -71,7 +71,7 @@ class Problem:
     buffered: bool
 
 
-def problem(task: Task) -> Problem:
+def problem(task: Task, *, flatten: bool = True) -> Problem:
     """Take the task apart. Raises NotApplicable."""
     parts = anchored(task, "conv")
     machine = Machine.of(task.target)
@@ -79,7 +79,7 @@ def problem(task: Task) -> Problem:
     block = channel_block(parts.output.type)
     lanes = block if block > 1 else machine.lanes
     require(lanes <= machine.lanes, f"blocks of {lanes} do not fit vectors of {machine.lanes}")
-    shape = conv_shape(parts, lanes)
+    shape = conv_shape(parts, lanes, flatten=flatten)
     if shape.groups > 1:
         require(shape.group_features % lanes == 0, "groups do not fill vectors")
     plain = block == 1

@@ -1,0 +1,212 @@
+"""First layers: a convolution of few plain channels (an image) to many features.
+
+The image is padded into a buffer of the rows that a band of output rows needs (a few kilobytes, in
+the first-level cache), so that the loops over windows have no guards and the code is small even
+for 7x7. Every band is computed for all features before the next: the image is read once. The
+register tile is that of `conv_direct`.
+
+Limit: FMA ports; copying the band costs about one part in (features * window / lanes).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import s_tir, te, tirx
+
+from ...ir.dtypes import DType
+from ...ir.types import TensorType
+from ..task import Task
+from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..view import View, const, guarded
+from . import conv_direct
+from .anchored import epilogue_packs, lower_anchored
+from .conv_direct import Problem, accumulate, accumulated_view, make_output
+from .conv_shape import ConvShape, at_pixel, channel_block, weight_pack
+from .moves import PASS_CONFIG, place_output
+from .tiles import balance, chunks, rounds
+
+__all__ = ["ConvFirst"]
+
+MOST_CHANNELS = 8
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    """Knobs of ConvFirst.
+
+    Attributes:
+        vectors: Vector registers of features in a tile.
+        cols: Pixels of a tile.
+        band: Output rows that are computed from one padded copy.
+    """
+
+    vectors: int = knob(2, choices=(1, 2, 4))
+    cols: int = knob(7, choices=(4, 7, 8, 14, 28))
+    band: int = knob(4, choices=(1, 2, 4, 8))
+
+
+def problem(task: Task) -> Problem:
+    """Take the task apart. Raises NotApplicable."""
+    p = conv_direct.problem(task, flatten=False)
+    require(channel_block(p.parts.data.type) == 1, "the input is blocked")
+    require(p.shape.groups == 1 and p.shape.merged == 1, "there are groups")
+    few = p.shape.channels <= MOST_CHANNELS
+    require(few, f"{p.shape.channels} input channels are more than {MOST_CHANNELS}")
+    require(not p.parts.prologue, "there is a prologue")
+    return p
+
+
+class ConvFirst(Template):
+    """See the module's docstring."""
+
+    name = "conv_f32_first__x86"
+    Config = Config
+
+    def check(self, task: Task) -> None:
+        problem(task)
+
+    def default(self, task: Task) -> Knobs:
+        return ranked(problem(task), task.threads)[0]
+
+    def space(self, task: Task) -> Iterable[Knobs]:
+        return ranked(problem(task), task.threads)[:12]
+
+    def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
+        assert isinstance(config, Config)
+        p = problem(task)
+        packs = epilogue_packs(p.parts)
+        pack = weight_pack(p.shape, p.lanes, config.vectors, p.shape.channels)
+        packs[p.parts.weight_position] = pack
+        return packs
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        assert isinstance(config, Config)
+        p = problem(task)
+        tile = config.vectors * config.cols
+        legal = min(config.vectors, config.cols, config.band) >= 1
+        require(legal and config.cols <= p.shape.cols, "a size is out of range", InvalidConfig)
+        require(config.band <= p.shape.rows, "the band exceeds the image", InvalidConfig)
+        require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
+        sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
+        schedule(sch, config, p)
+        size = tile * p.lanes * 4 * 2 + band_bytes(p.shape, config)
+        return Lowered((sch.mod["main"],), size + 4096, PASS_CONFIG)
+
+
+def ranked(p: Problem, threads: int) -> list[Config]:
+    """Configs from the cheapest by the model on."""
+    shape, costs = p.shape, {}
+    blocks = rounds(shape.features, p.lanes)
+    for vectors in range(1, min(blocks, 4) + 1):
+        for cols in chunks(shape.cols, p.machine.registers):
+            if not p.machine.fits(vectors, cols):
+                continue
+            for band in chunks(shape.rows, 16):
+                config = Config(vectors, cols, band)
+                costs[config] = cost(p, config, threads)
+    return sorted(costs, key=lambda c: costs[c])
+
+
+def cost(p: Problem, config: Config, threads: int) -> float:
+    """Cycles of the slowest thread by the model."""
+    shape, machine = p.shape, p.machine
+    tiles = rounds(shape.features, config.vectors * p.lanes)
+    strips, bands = rounds(shape.cols, config.cols), rounds(shape.rows, config.band)
+    step = machine.step_cycles(config.vectors, config.cols, True)
+    burst = 1 + config.cols * config.vectors / machine.registers
+    each = 1.5 * p.lanes if p.plain_output else 2.0 * burst
+    finish = config.cols * config.vectors * each
+    rows = bands * config.band
+    body = tiles * strips * rows * (shape.depth * step + finish + 10)
+    copied = bands * band_bytes(shape, config) / 4
+    spill = 2.0 if band_bytes(shape, config) > machine.l2 // 2 else 1.0
+    return (body + copied * spill) * shape.batch * balance(shape.batch * bands, threads)
+
+
+def padded_size(shape: ConvShape, config: Config) -> tuple[int, int]:
+    """Rows and columns of the padded image that the tiles read."""
+    computed = (
+        rounds(shape.rows, config.band) * config.band,
+        rounds(shape.cols, config.cols) * config.cols,
+    )
+    rows, cols = (
+        (computed[axis] - 1) * shape.stride[axis]
+        + (shape.kernel[axis] - 1) * shape.dilation[axis]
+        + 1
+        for axis in (0, 1)
+    )
+    return rows, cols
+
+
+def band_bytes(shape: ConvShape, config: Config) -> int:
+    """Size of the padded copy of one band."""
+    window = (shape.kernel[0] - 1) * shape.dilation[0] + 1
+    rows = (config.band - 1) * shape.stride[0] + window
+    return 4 * shape.channels * rows * padded_size(shape, config)[1]
+
+
+def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
+    """The PrimFunc: pad -> acc [-> tile] -> out."""
+    parts, shape = p.parts, p.shape
+    height, width = padded_size(shape, config)
+    inside = dataclasses.replace(shape, height=height, width=width, begin=(0, 0), end=(0, 0))
+    tile = conv_direct.Config(config.vectors, 1, config.cols, shape.channels, "pixels")
+
+    def anchor(operands: list[View], context: Any) -> View:
+        pad = padded(shape, operands[0], height, width)
+        type = TensorType(DType.F32, (shape.batch, shape.channels, height, width))
+        banded = dataclasses.replace(
+            p, shape=dataclasses.replace(inside, rows=rounds(shape.rows, config.band) * config.band)
+        )
+        acc = accumulate(banded, tile, View.of_tensor(pad, type), operands[1].tensor)
+        return accumulated_view(p, acc)
+
+    body = lower_anchored(parts, packs, anchor)
+    output = make_output(parts.output.type, shape, body.views[parts.output])
+    return te.create_prim_func([*body.inputs, output])
+
+
+def padded(shape: ConvShape, data: View, height: int, width: int) -> Any:
+    """pad[n, c, h, w]: the image with its padding, and zeros as far as tiles reach."""
+
+    def element(n: Any, c: Any, h: Any, w: Any) -> Any:
+        row, col = h - shape.begin[0], w - shape.begin[1]
+        conditions = []
+        if shape.begin[0]:
+            conditions.append(row >= 0)
+        if height - shape.begin[0] > shape.height:
+            conditions.append(row < shape.height)
+        if shape.begin[1]:
+            conditions.append(col >= 0)
+        if width - shape.begin[1] > shape.width:
+            conditions.append(col < shape.width)
+        if not conditions:
+            return at_pixel(data, shape, n, c, row, col)
+        zero = const(0, data.dtype)
+        return guarded(tirx.all(*conditions), lambda: at_pixel(data, shape, n, c, row, col), zero)
+
+    return te.compute((shape.batch, shape.channels, height, width), element, name="pad")
+
+
+def schedule(sch: Any, config: Config, p: Problem) -> None:
+    """parallel(n, band): pad; for row, tile, strip: kh kw ci unrolled tile."""
+    acc, out, pad = sch.get_sblock("acc"), sch.get_sblock("out"), sch.get_sblock("pad")
+    n, o, h, w, lane, kh, kw, co, ci = sch.get_loops(acc)
+    outer_o, inner_o = sch.split(o, [None, config.vectors])
+    outer_h, inner_h = sch.split(h, [None, config.band])
+    outer_w, inner_w = sch.split(w, [None, config.cols])
+    sch.reorder(n, outer_h, inner_h, outer_o, outer_w, kh, kw, co, ci, inner_w, inner_o, lane)
+    parallel = sch.fuse(n, outer_h)
+    sch.parallel(parallel)
+    for loop in (inner_w, inner_o):
+        sch.unroll(loop)
+    sch.vectorize(lane)
+    sch.compute_at(pad, parallel, preserve_unit_loops=True)
+    # The border is peeled off the copy, what remains is a plain copy of rows.
+    sch.annotate(sch.get_loops(pad)[-1], "pragma_loop_partition_hint", True)
+    place_output(sch, out, outer_w, buffered=p.buffered, vectorized=not p.plain_output)
+    sch.decompose_reduction(acc, kh)
