@@ -69,7 +69,7 @@ class WeightStore:
             if slot.offset > at:
                 yield memoryview(bytes(slot.offset - at))
             if slot.bytes:
-                yield memoryview(_packed(slot).reshape(-1).view(np.uint8))
+                yield _packed(slot).reshape(-1).view(np.uint8).data
             at = slot.offset + slot.bytes
 
     def spool(self, path: Path) -> int:

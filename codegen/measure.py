@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ import numpy as np
 from ..errors import BuildError, TargetError
 from ..ir.graph import Graph
 from ..ir.structure import KernelAttrs
-from ..ir.target import Target
 from ..ir.types import TensorType
 from ..runtime import load
 from ..schedules.select import Override
@@ -24,7 +24,7 @@ from .resolver import LlvmResolver
 from .toolchain import find_toolchain, run_compiler
 from .verify import tolerance_of, verify_object
 
-__all__ = ["KernelFigures", "Peak", "bench_kernel", "measure_peak", "task_graph"]
+__all__ = ["KernelFigures", "Peak", "bench_kernel", "measure_peak", "peak_gflops", "task_graph"]
 
 PEAK_SOURCE = Path(__file__).parent / "peak.c"
 RUNS = 30
@@ -80,22 +80,18 @@ class KernelFigures:
         return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
 
 
-def measure_peak(target: Target, threads: int, cc: str = "") -> Peak:
+def measure_peak(threads: int, cc: str = "") -> Peak:
     """Run a multiply-add loop and a reading loop on this machine.
 
     Raises:
         BuildError: There is no C compiler, or the program does not run.
     """
-    toolchain = find_toolchain(target.triple, cc)
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    toolchain = find_toolchain(f"{machine}-linux-gnu", cc)
     with tempfile.TemporaryDirectory(prefix="leip-peak-") as folder:
         program = Path(folder) / "peak"
-        flags = [
-            "-O3",
-            "-ffp-contract=fast",
-            "-march=native",
-            f"-DBYTES={target.vector_bits // 8 or 16}",
-        ]
-        command = [*toolchain.command, *flags, str(PEAK_SOURCE), "-o", str(program), "-lpthread"]
+        flags = ["-O3", "-ffp-contract=fast", "-march=native", str(PEAK_SOURCE)]
+        command = [*toolchain.command, *flags, "-o", str(program), "-lpthread"]
         run_compiler(command, Path(folder))
         result = subprocess.run(
             [str(program), str(threads)], capture_output=True, text=True, check=False
@@ -104,6 +100,11 @@ def measure_peak(target: Target, threads: int, cc: str = "") -> Peak:
     if result.returncode != 0 or len(words) != 2:
         raise BuildError(f"the peak measurement ended with {result.returncode}", "peak.c")
     return Peak(threads, float(words[0]), float(words[1]))
+
+
+def peak_gflops(threads: int, cc: str = "") -> float:
+    """Float32 Gflop/s that so many threads of this machine can do. Raises BuildError."""
+    return measure_peak(threads, cc).gflops
 
 
 def task_graph(task: Task, seed: int = 0) -> Graph:

@@ -1,10 +1,18 @@
 /* Prints what this machine can do at most with N threads: float32 Gflop/s of multiply-adds that stay in
- * registers, and GB/s read from memory. BYTES is the width of a vector register. */
+ * registers, and GB/s read from memory. To be compiled for the CPU it runs on. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
 
 typedef float vector __attribute__((vector_size(BYTES)));
 enum { LANES = BYTES / 4, CHAINS = 12, MAX_THREADS = 256 };
