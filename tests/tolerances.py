@@ -15,7 +15,6 @@ import numpy as np
 
 from leip.ir import DType
 
-
 # Whole models: max|Δ| as a share of max|y(x1) - y(x2)| over two seeded inputs. Random deep networks
 # amplify rounding; ONNX Runtime and OpenVINO differ by up to 9e-5 of it.
 MODEL_SPREAD = {
