@@ -8,7 +8,10 @@ from samples import EMPTY_SAMPLES, HALF_SAMPLES, SAMPLES
 
 from leip.ir import DType, TensorType
 from leip.ir import op as ops
+from leip.ir.ops import FAMILIES, OPS
+from leip.ir.parse import parse_attrs
 from leip.ir.structure import STRUCTURE_OPS
+from leip.ir.text import format_attrs
 
 STRUCTURE = {definition.name for definition in STRUCTURE_OPS}
 CASES = [
@@ -52,3 +55,15 @@ def test_flops_are_counted(op, attrs, arrays):
 
     assert isinstance(flops, int)
     assert flops >= 0
+
+
+@pytest.mark.parametrize(("op", "attrs", "arrays"), CASES)
+def test_attributes_print_and_parse(op, attrs, arrays):
+    assert parse_attrs(op, format_attrs(attrs)) == attrs
+
+
+def test_families_are_files():
+    names = [definition.name for family in FAMILIES for definition in family.OPS]
+
+    assert [definition.name for definition in OPS] == names
+    assert len(dict.fromkeys(names)) == len(names)
