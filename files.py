@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 PathLike = str | Path
 
 
+def read_text(path: PathLike) -> str:
+    """The text in a file. Raises UsageError."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", str(path)) from None
+    except UnicodeDecodeError:
+        raise UsageError("cannot be read: it is not a text file", str(path)) from None
+
+
 def load_array(path: PathLike) -> np.ndarray:
     """The array in a .npy file. Raises UsageError."""
     import numpy as np

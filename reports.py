@@ -157,6 +157,7 @@ class KernelBenchReport:
     gflops: float
     peak_gflops: float
     gigabytes: float
+    peak_gigabytes: float
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,10 @@ def bench(
         ("largest error", f"{report.error:.2e} (allowed {report.tolerance:.0e})"),
         ("time", seconds(report.seconds)),
         ("speed", f"{report.gflops:.1f} Gflop/s, {report.gigabytes:.1f} GB/s"),
-        ("peak", f"{report.peak_gflops:.0f} Gflop/s, measured now"),
+        (
+            "peak",
+            f"{report.peak_gflops:.0f} Gflop/s, {report.peak_gigabytes:.1f} GB/s, measured now",
+        ),
         ("share of peak", f"{share:.1%}"),
     ]
     table(rows)

@@ -1,0 +1,131 @@
+"""Flags, before any model is read: spelling, targets, refusals, exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Cli
+
+from leip.cli.main import join_target
+from leip.errors import UsageError
+from leip.options import CompileOptions, parse_assignment, parse_optimization
+
+PAGE_ARM = "-device=arm_cpu -model=bcm2837 -mtriple=aarch64-linux-gnu -mattr=+neon -mcpu=cortex-a72"
+
+
+def test_target_flags_may_be_unquoted() -> None:
+    words = ["compile", "--target", "llvm", *PAGE_ARM.split(), "--verify"]
+    assert join_target(words) == ["compile", "--target", f"llvm {PAGE_ARM}", "--verify"]
+
+
+def test_target_flags_may_be_quoted() -> None:
+    words = ["compile", "--target", f"llvm {PAGE_ARM}", "--jobs", "2"]
+    assert join_target(words) == words
+
+
+def test_target_with_equals_sign() -> None:
+    assert join_target(["--target=llvm", "-mcpu=skylake"]) == ["--target=llvm -mcpu=skylake"]
+
+
+def test_other_short_flags_are_left_alone() -> None:
+    words = ["opt", "m.txt", "-p", "cse", "--target", "llvm", "-o", "x.txt"]
+    assert join_target(words) == words
+
+
+@pytest.mark.parametrize(
+    ("texts", "level"),
+    [
+        ([], 3),
+        (["category:kernel,level:1"], 1),
+        (["category:kernel,level:4"], 4),
+        (["category:kernel,level:1", "category:kernel,level:2"], 2),
+    ],
+)
+def test_kernel_levels(texts: list[str], level: int) -> None:
+    assert parse_optimization(texts) == level
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("category:cuda,enabled:true", "not in this version"),
+        ("category:cuda,enabled:false", "not in this version"),
+        ("category:graph,iterations:2000", "not in this version"),
+        ("category:graph,iterations:0", "not in this version"),
+        ("category:graph,iterations:30001", "does not say iterations"),
+        ("category:cuda,enabled:maybe", "does not say enabled"),
+        ("category:kernel,level:5", "level '5' does not exist"),
+        ("category:kernel", "level '' does not exist"),
+        ("category:kernel,levle:3", "unknown key 'levle'"),
+        ("category:kernels,level:3", "unknown category 'kernels'"),
+        ("kernel", "not of the form key:value"),
+    ],
+)
+def test_refused_optimizations(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_optimization([text])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layout": "NCWH"}, "unknown layout"),
+        ({"level": 0}, "level 0 does not exist"),
+        ({"threads": -1}, "not a sensible number"),
+        ({"model_id": "a\nb"}, "is not an id"),
+        ({"target": "cuda:2080ti"}, "cuda target is not in this version"),
+        ({"input_shapes": {"x": (0, 3)}}, "must be 1 or more"),
+    ],
+)
+def test_options_are_checked(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        CompileOptions(Path("m.onnx"), Path("OUT"), **change)  # type: ignore[arg-type]
+
+
+def test_assignments() -> None:
+    assert parse_assignment(["a=1.npy", "b=x=y.npy"], "--input") == {"a": "1.npy", "b": "x=y.npy"}
+    assert parse_assignment(["only.npy"], "--input") == {"": "only.npy"}
+    with pytest.raises(UsageError, match="given twice"):
+        parse_assignment(["a=1", "a=2"], "--input")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compile", "--no_such_flag"),
+        ("compile", "--input_path", "m.onnx"),
+        ("frobnicate",),
+        ("compile", "--input_path", "m", "--output_path", "o", "--threads", "many"),
+        ("compile", "--input_path", "m", "--output_path", "o", "--layout", "CHWN"),
+        ("compile", "--input_path", "m", "--output_path", "o", "--target", "cuda:2080ti"),
+        (
+            *("compile", "--input_path", "m", "--output_path", "o"),
+            *("--optimization", "category:graph,iterations:200"),
+        ),
+        ("run",),
+        ("cache", "burn"),
+    ],
+)
+def test_wrong_usage_exits_2(cli: Cli, words: tuple[str, ...]) -> None:
+    cli.fails(2, *words)
+
+
+def test_version_and_help(cli: Cli) -> None:
+    import leip
+
+    assert cli("--version").stdout == f"leip {leip.__version__}\n"
+    text = cli("compile", "--help").stdout
+    for flag in ("--input_path", "--output_path", "--input_shapes", "--layout", "--target"):
+        assert flag in text
+    for flag in ("--optimization", "--crc_check", "--model_id", "--dump_ir", "--verify"):
+        assert flag in text
+    for flag in ("--threads", "--jobs", "--plugin", "--cache_dir"):
+        assert flag in text
+
+
+def test_help_is_fast(cli: Cli) -> None:
+    """`leip --help` must load neither TVM nor ONNX."""
+    done = cli("--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"tvm", "onnx", "networkx", "numpy"}
