@@ -1,0 +1,27 @@
+"""What kernels and layout transforms cost: the protocol that the layout pass optimizes over."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .graph import Node
+from .layout import Layout
+from .types import TensorType
+
+
+class CostModel(Protocol):
+    """Modelled times, in nanoseconds, as integers so that sums are exact and results reproducible.
+
+    Measured times may only come from a tuning log: the same input must give the same bytes.
+    """
+
+    def kernel(self, kernel: Node, layout: Layout | None) -> int:
+        """Time of a kernel node if its images stand in `layout` (None: plain).
+
+        Only differences between layouts count.
+        """
+        ...
+
+    def transform(self, type: TensorType, layout: Layout | None) -> int:
+        """Time of converting a value of `type` (plain or blocked) to `layout`."""
+        ...

@@ -1,0 +1,238 @@
+"""Layouts of images, decided over the whole graph."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from ..ir.cost import CostModel
+from ..ir.cut import SINK, SOURCE, Arc, minimum_cut
+from ..ir.graph import Graph, Node, Value
+from ..ir.layout import Layout
+from ..ir.structure import KernelAttrs, LayoutTransformAttrs
+from ..ir.text import print_graph
+from .base import Pass, PassResult
+from .layout_roles import ModelledCost, Roles, Slot, roles
+from .rebuild import add_copy
+
+
+@dataclass(frozen=True)
+class AssignLayouts(Pass):
+    """conv(x) → layout_transform, conv@NCHW16c, …: blocked images where that is cheapest over all.
+
+    Every kernel of images works either in plain or in blocked layout. Both have a modelled time,
+    and so has a transform between a producer and readers that differ (once per value). The
+    cheapest choice for the whole graph is a minimum cut, which is found exactly.
+
+    Existing layout transforms are dissolved first, so none is ever doubled.
+
+    Attributes:
+        block: Channels per block: the target's float32 lanes. 1 leaves the graph alone.
+        cost: Modelled times; None: `ModelledCost`.
+    """
+
+    name = "assign-layouts"
+    block: int = 16
+    cost: CostModel | None = None
+
+    def run(self, graph: Graph) -> PassResult:
+        if self.block < 2:
+            return PassResult(graph, False)
+        blocked = Layout.blocked(4, 1, self.block)
+        cost = self.cost or ModelledCost(self.block)
+        choice = _Choice(graph, blocked, cost, max(2, self.block // 2))
+        result = _Builder(graph, choice).build()
+        if print_graph(result) == print_graph(graph):
+            return PassResult(graph, False)
+        return PassResult(result, True)
+
+
+def is_transform(node: Node) -> bool:
+    """Whether a node is a layout transform, bare or as a kernel."""
+    if node.op == "kernel":
+        body: Graph = node.attrs.body  # type: ignore[attr-defined]
+        return [n.op for n in body.nodes()] == ["input", "layout_transform"]
+    return node.op == "layout_transform"
+
+
+def source_of(value: Value) -> Value:
+    """The value behind any layout transforms."""
+    while is_transform(value.node):
+        value = value.node.inputs[0]
+    return value
+
+
+class _Choice:
+    """The layout of every kernel's images."""
+
+    def __init__(self, graph: Graph, blocked: Layout, cost: CostModel, min_channels: int) -> None:
+        self.graph = graph
+        self.blocked = blocked
+        self.cost = cost
+        self.kernels = [n for n in graph.nodes() if n.op == "kernel" and not is_transform(n)]
+        self.roles: dict[Node, Roles] = {n: roles(n, min_channels) for n in self.kernels}
+        self.blocked_side = minimum_cut(self._arcs())
+
+    def wanted(self, kernel: Node, index: int) -> Layout | Slot | None:
+        """The layout that a kernel wants an operand in; Slot.FREE if it does not care."""
+        slot = self.roles[kernel].inputs[index]
+        if slot is Slot.FREE:
+            return slot
+        return self._mode(kernel) if slot is Slot.FOLLOW else None
+
+    def given(self, value: Value) -> Layout | None:
+        """The layout in which a kernel gives a result."""
+        slot = self.roles[value.node].outputs[value.index]
+        if slot is Slot.FREE:
+            return self.blocked if value in self.blocked_side else None
+        return self._mode(value.node) if slot is Slot.FOLLOW else None
+
+    def _mode(self, kernel: Node) -> Layout | None:
+        return self.blocked if kernel in self.blocked_side else None
+
+    def _arcs(self) -> list[Arc]:
+        """The cut problem: the source's side is blocked, the sink's side is plain."""
+        arcs: list[Arc] = []
+        readers: dict[Value, list[Hashable]] = {}
+        for kernel in self.kernels:
+            if self.roles[kernel].flexible:
+                arcs.append((SOURCE, kernel, self.cost.kernel(kernel, None)))
+                # one more, so that what does not matter stays plain
+                arcs.append((kernel, SINK, self.cost.kernel(kernel, self.blocked) + 1))
+            for index, value in enumerate(kernel.inputs):
+                slot = self.roles[kernel].inputs[index]
+                if slot is not Slot.FREE and value.rank == 4:
+                    reader = kernel if slot is Slot.FOLLOW else SINK
+                    readers.setdefault(source_of(value), []).append(reader)
+        for node in self.graph.nodes():
+            if node.op not in ("kernel", "layout_transform"):
+                for value in node.inputs:
+                    readers.setdefault(source_of(value), []).append(SINK)
+        for value in self.graph.outputs:
+            if value.layout is None or not is_transform(value.node):
+                readers.setdefault(source_of(value), []).append(SINK)
+        for value, nodes in readers.items():
+            arcs += self._transform_arcs(value, nodes)
+        return arcs
+
+    def _transform_arcs(self, value: Value, readers: list[Hashable]) -> list[Arc]:
+        """One transform if any reader stands on the other side than the producer."""
+        if value.is_constant or value.rank != 4:
+            return []
+        producer = self._producer(value)
+        price = self.cost.transform(value.type.strip(), self.blocked)
+        to_plain, to_blocked = ("to plain", value), ("to blocked", value)
+        arcs: list[Arc] = [(producer, to_plain, price), (to_blocked, producer, price)]
+        if producer is value:  # a free result: plain unless a reader wants otherwise
+            arcs.append((value, SINK, 1))
+        for reader in dict.fromkeys(readers):
+            arcs += [(to_plain, reader, None), (reader, to_blocked, None)]
+        return arcs
+
+    def _producer(self, value: Value) -> Hashable:
+        slots = self.roles.get(value.node)
+        if slots is None:
+            return SINK  # graph inputs and reshapes give plain values
+        slot = slots.outputs[value.index]
+        return {Slot.FOLLOW: value.node, Slot.FREE: value, Slot.PLAIN: SINK}[slot]
+
+
+class _Builder:
+    """Builds the graph anew with the chosen layouts."""
+
+    def __init__(self, graph: Graph, choice: _Choice) -> None:
+        self.old = graph
+        self.choice = choice
+        self.new = Graph(graph.name)
+        self.image: dict[Value, Value] = {}
+        self.converted: dict[tuple[Value, Layout | None], Value] = {}
+
+    def build(self) -> Graph:
+        for value, name in zip(self.old.inputs, self.old.input_names):
+            self.image[value] = self.new.add_input(name, value.type)
+            self.new.rename(self.image[value], value.name)
+        for node in self.old.nodes():
+            if is_transform(node):
+                self.image[node.outputs[0]] = self.image[node.inputs[0]]
+            elif node.op == "kernel":
+                self._kernel(node)
+            elif node.op != "input":
+                operands = {value: self._in_layout(value, None) for value in node.inputs}
+                add_copy(self.new, node, operands)
+                self.image.update((value, operands[value]) for value in node.outputs)
+        outputs = [self._in_layout(value, value.layout) for value in self.old.outputs]
+        self.new.set_outputs(outputs, self.old.output_names)
+        return self.new
+
+    def _in_layout(self, value: Value, layout: Layout | None) -> Value:
+        image = self.image[value]
+        if image.layout == layout or image.is_constant:
+            return image
+        key = (image, layout)
+        if key not in self.converted:
+            suffix = str(layout or "plain").lower()
+            self.converted[key] = transform_kernel(
+                self.new, image, layout, f"{image.name}.{suffix}"
+            )
+        return self.converted[key]
+
+    def _kernel(self, node: Node) -> None:
+        operands = []
+        for index, value in enumerate(node.inputs):
+            wanted = self.choice.wanted(node, index)
+            if isinstance(wanted, Slot) or value.rank != 4:
+                operands.append(self.image[value])
+            else:
+                operands.append(self._in_layout(value, wanted))
+        given = [
+            self.choice.given(value) if value.rank == 4 else value.layout for value in node.outputs
+        ]
+        attrs: KernelAttrs = node.attrs  # type: ignore[assignment]
+        body = relayout(attrs.body, [value.layout for value in operands], given)
+        kernel = self.new.add(
+            "kernel",
+            *operands,
+            attrs=KernelAttrs(body, attrs.template, attrs.config, attrs.why),
+            origin=node.origin,
+        )
+        for old, new in zip(node.outputs, kernel.outputs):
+            self.new.rename(new, old.name)
+            self.image[old] = new
+
+
+def transform_kernel(graph: Graph, value: Value, layout: Layout | None, name: str) -> Value:
+    """Add a kernel that gives `value` in another layout."""
+    body = Graph()
+    inner = body.add_input("x", value.type)
+    body.set_outputs(
+        [body.op("layout_transform", inner, attrs=LayoutTransformAttrs(layout), name="y")]
+    )
+    return graph.op("kernel", value, attrs=KernelAttrs(body), name=name, origin=value.node.origin)
+
+
+def relayout(body: Graph, inputs: list[Layout | None], outputs: list[Layout | None]) -> Graph:
+    """A body whose operands and results stand in these layouts; what lies between has none."""
+    result = Graph(body.name)
+    image: dict[Value, Value] = {}
+    for value, name, layout in zip(body.inputs, body.input_names, inputs):
+        image[value] = result.add_input(name, value.type.with_(layout=layout))
+        result.rename(image[value], value.name)
+    layouts = dict(zip(body.outputs, outputs))
+    for node in body.nodes():
+        if node.op == "input":
+            continue
+        if node.op == "constant":
+            add_copy(result, node, image)
+            continue
+        copy = result.add(
+            node.op,
+            *(image[value] for value in node.inputs),
+            attrs=node.attrs,
+            origin=node.origin,
+            layouts=[layouts.get(value) for value in node.outputs],
+        )
+        for old, new in zip(node.outputs, copy.outputs):
+            result.rename(new, old.name)
+            image[old] = new
+    result.set_outputs([image[value] for value in body.outputs], body.output_names)
+    return result

@@ -1,0 +1,51 @@
+"""Kernels around convolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir.graph import Graph, Node
+from ..ir.op import Pattern
+from .base import Pass, PassResult
+from .fusion import CHEAP, Plan, elementwise_like, grow_epilogue, grow_prologue
+
+CONVS = ("conv", "conv_transpose")
+
+
+@dataclass(frozen=True)
+class FuseConv(Pass):
+    """conv + bias + activation + residual add → one kernel
+
+    The conv that comes last takes a sum that two of them feed: by then the other one is done. An
+    intermediate result with a reader outside ends the epilogue.
+
+    Attributes:
+        prologue: Also take in cheap elementwise work in front of 1x1 convs (batch-norm and relu
+            of pre-activation networks). Off until the templates keep it from being repeated for
+            every output channel.
+    """
+
+    name = "fuse-conv"
+    prologue: bool = False
+
+    def run(self, graph: Graph) -> PassResult:
+        plan = Plan(graph)
+        for node in reversed(plan.nodes(ops=CONVS)):
+            group: dict[Node, None] = {node: None}
+            if self.prologue and _is_pointwise(node):
+                grow_prologue(plan, group, _cheap_input)
+            exit = grow_epilogue(plan, group, node.output, elementwise_like(node.output))
+            plan.claim(group, [exit])
+        return PassResult(graph, plan.commit())
+
+
+def _is_pointwise(node: Node) -> bool:
+    return node.op == "conv" and all(size == 1 for size in node.inputs[1].shape[2:])
+
+
+def _cheap_input(node: Node, reader: Node) -> bool:
+    return (
+        node.pattern is Pattern.ELEMENTWISE
+        and node.op in CHEAP
+        and node.output.shape == reader.inputs[0].shape
+    )

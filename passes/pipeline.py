@@ -1,0 +1,104 @@
+"""The default pipelines."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from ..ir.dtypes import DType
+from ..ir.layout import Layout
+from ..ir.target import Target
+from .assign_layouts import AssignLayouts
+from .base import Pass
+from .canonicalize import Canonicalize
+from .cse import Cse
+from .dead_code import DeadCode
+from .fold_batch_norm import FoldBatchNorm
+from .fold_constants import FoldConstants
+from .fold_scales import FoldScales
+from .fold_transposes import FoldTransposes
+from .fuse_conv import FuseConv
+from .fuse_elementwise import FuseElementwise
+from .fuse_matmul import FuseMatmul
+from .fuse_reductions import FuseReductions
+from .io_layout import IoLayout
+from .order_nodes import OrderNodes
+from .recognize_activations import RecognizeActivations
+from .recognize_norms import RecognizeNorms
+from .registry import with_plugins
+from .wrap_kernels import WrapKernels
+
+LEVELS = (1, 2, 3, 4)
+
+
+def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> list[Pass]:
+    """The passes of an optimization level, plugins in their places.
+
+    Args:
+        level: 1 plain kernels, one per op (the oracle); 2 fusion; 3 and 4 layouts over the whole
+            graph (what 4 adds is the templates' business).
+        target: Its float32 lanes are the block of blocked layouts.
+        io_layout: How images stand in memory at the model's border; None: as the model says.
+
+    Raises:
+        UsageError: There is no such level, or an I/O layout is asked for below level 3.
+    """
+    if level not in LEVELS:
+        raise UsageError(f"there is no level {level}", "--optimization", "levels are 1 to 4")
+    if io_layout is not None and not io_layout.is_plain and level < 3:
+        raise UsageError(
+            f"images can be converted to {io_layout} at level 3 and above only",
+            "--layout",
+            "leave --layout out, or use --optimization category:kernel,level:3",
+        )
+    layout = str(io_layout) if io_layout is not None and not io_layout.is_plain else ""
+    if level == 1:
+        return with_plugins(_plain())
+    return with_plugins([*_fused(layout), *(_laid_out(target) if level >= 3 else ()), OrderNodes()])
+
+
+def _plain() -> list[Pass]:
+    return [
+        # Canonical form, nothing that rounds otherwise
+        Canonicalize(exact=True),
+        FoldConstants(),
+        Canonicalize(exact=True),
+        DeadCode(),
+        # Every op a kernel
+        WrapKernels(),
+        OrderNodes(),
+    ]
+
+
+def _fused(io_layout: str) -> list[Pass]:
+    return [
+        # Phase 1: canonical form
+        Canonicalize(),
+        FoldConstants(),
+        Canonicalize(),
+        Cse(),
+        # Phase 2: composite patterns
+        RecognizeNorms(),
+        RecognizeActivations(),
+        # Phase 3: arithmetic into weights
+        FoldTransposes(),
+        FoldScales(),
+        FoldBatchNorm(),
+        Canonicalize(),
+        FoldConstants(),
+        Cse(),
+        DeadCode(),
+        # Phase 4: the border
+        IoLayout(io_layout),
+        # Phase 5: kernels
+        FuseConv(),
+        FuseMatmul(),
+        FuseReductions(),
+        FuseElementwise(),
+        WrapKernels(),
+    ]
+
+
+def _laid_out(target: Target) -> list[Pass]:
+    return [
+        # Phase 6: layouts
+        AssignLayouts(block=target.lanes(DType.F32)),
+    ]
