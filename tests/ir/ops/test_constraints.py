@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from samples import FLOAT_UNARY, UNARY_WITH_ATTRS
+from samples_elementwise import FLOAT_UNARY, UNARY_WITH_ATTRS
 
 from leip.errors import ConstraintError
 from leip.ir import Attrs, DType, NoAttrs, parse_type
