@@ -15,7 +15,7 @@ import ctypes
 import os
 import struct
 import sys
-import threading
+from _thread import allocate_lock
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -368,7 +368,7 @@ class Engine:
         self._handle = ctypes.c_void_p()
         self._library: Any = None
         self._fd = -1
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._pid = os.getpid()
         self._observer: Any = None
         self._observer_error: BaseException | None = None
@@ -573,7 +573,7 @@ class Engine:
 
     def _run(self, inputs: list[Array], outputs: list[Array], times: Any) -> None:
         if self._pid != os.getpid():  # after fork: another thread may have held the lock
-            self._lock = threading.Lock()
+            self._lock = allocate_lock()
             self._pid = os.getpid()
         with self._lock:
             self._check_open()

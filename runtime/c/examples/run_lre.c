@@ -5,6 +5,7 @@
  *
  * Inputs stand in the model's order; a missing one is all zeros. Outputs go to <dir>/<index>.bin.
  */
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,182 @@
+"""Threads: several engines at once, fork, idle workers, defaults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+from lre_toy import C, compile_c, run_python
+
+import leip.runtime as runtime
+from leip.runtime import sources
+from leip.runtime.tail import append_tail
+
+
+def test_one_two_three_threads_at_once(toy, toy_path):
+    errors = []
+
+    def work(threads: int) -> None:
+        try:
+            for seed in range(5):
+                with runtime.load(toy_path, threads=threads) as engine:
+                    feeds = toy.feeds(seed)
+                    for _ in range(40):
+                        toy.check(engine.infer(feeds), feeds)
+        except Exception as error:  # noqa: BLE001 - told to the main thread
+            errors.append(error)
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in (1, 2, 3, 2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert not worker.is_alive()
+    assert not errors
+
+
+def test_one_engine_many_threads(toy, toy_path):
+    """They wait their turn."""
+    errors = []
+    with runtime.load(toy_path, threads=2) as engine:
+
+        def work(seed: int) -> None:
+            try:
+                feeds = toy.feeds(seed)
+                for _ in range(50):
+                    toy.check(engine.infer(feeds), feeds)
+            except Exception as error:  # noqa: BLE001 - told to the main thread
+                errors.append(error)
+
+        workers = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+    assert not errors
+
+
+def test_inference_from_an_observer(toy, toy_path):
+    """Another engine may run inside a callback."""
+    feeds = toy.feeds()
+    with runtime.load(toy_path, threads=2) as outer, runtime.load(toy_path, threads=2) as inner:
+        outer.observe(lambda *_: toy.check(inner.infer(feeds), feeds))
+        toy.check(outer.infer(feeds), feeds)
+
+
+def test_fork(toy, toy_path):
+    """A child uses its parent's engine and makes its own."""
+    feeds = toy.feeds()
+    with runtime.load(toy_path, threads=2) as engine:
+        toy.check(engine.infer(feeds), feeds)
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    for _ in range(5):
+                        toy.check(engine.infer(feeds), feeds)
+                    with runtime.load(toy_path, threads=3) as other:
+                        toy.check(other.infer(feeds), feeds)
+                    engine.close()
+                    code = 0
+                finally:
+                    os._exit(code)
+            toy.check(engine.infer(feeds), feeds)
+            assert os.waitpid(child, 0)[1] == 0
+        toy.check(engine.infer(feeds), feeds)
+
+
+def cpu_of_other_threads() -> float:
+    """Seconds of CPU of this process without the calling thread."""
+    return time.process_time() - time.thread_time()
+
+
+def test_idle_engine_sleeps(toy, toy_path):
+    feeds = toy.feeds()
+    with runtime.load(toy_path, threads=4) as engine:
+        engine.infer(feeds)
+        time.sleep(0.05)
+        before = cpu_of_other_threads()
+        time.sleep(1.0)
+        assert cpu_of_other_threads() - before <= 0.01
+        toy.check(engine.infer(feeds), feeds)
+
+
+def n_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def test_pool_grows_and_ends(toy_path):
+    before = n_threads()
+    with runtime.load(toy_path, threads=2):
+        assert n_threads() == before + 1
+        with runtime.load(toy_path, threads=4):
+            assert n_threads() == before + 3
+        with runtime.load(toy_path, threads=1):
+            assert n_threads() == before + 3
+    assert n_threads() == before
+
+
+def test_default_threads(toy, toy_path, tmp_path):
+    """min(stored, CPUs of this process)."""
+    many = toy.build(tmp_path, threads=64)
+    cpus = len(os.sched_getaffinity(0))
+    with runtime.load(many) as engine:
+        assert 1 <= engine.threads <= cpus
+    with runtime.load(toy_path) as engine:
+        assert engine.threads <= 2
+    code = f"""
+        import os
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+        from leip.runtime import load
+        print(load({str(many)!r}).threads, load({str(many)!r}, threads=3).threads)"""
+    assert run_python(code).split() == ["1", "3"]
+
+
+@pytest.fixture(scope="module")
+def forkjoin(engine_objects, tmp_path_factory):
+    path = tmp_path_factory.mktemp("forkjoin") / "modelLibrary.so"
+    compile_c(path, [C / "forkjoin.c", *engine_objects], sources.LINK_FLAGS)
+    append_tail(path, "forkjoin")
+    return path
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_every_task_runs_once(forkjoin, threads):
+    with runtime.load(forkjoin, threads=threads) as engine:
+        for tasks in (0, 1, 2, threads, 7, 64):
+            assert engine.infer(np.array([tasks]))["right"] == [2000], (threads, tasks)
+
+
+def test_fork_join_is_cheap(forkjoin):
+    """About 0.4 us when nothing else runs (docs/runtime.md); here only that nobody sleeps."""
+    with runtime.load(forkjoin, threads=2) as engine:
+        ns = engine.profile({"tasks": np.array([2])}, runs=20)[0].ns
+    assert ns / 2000 < 20_000
+
+
+@pytest.mark.parametrize(
+    "sanitizer, tasks", [("address,undefined", 0), ("address,undefined", 5), ("thread", 0)]
+)
+def test_sanitizers(tmp_path, sanitizer, tasks):
+    program = tmp_path / "stress"
+    flags = ["-std=c11", "-g", "-O1", f"-fsanitize={sanitizer}", "-DLRE_NO_SYMVER"]
+    flags += ["-DTOY_POINTER=1", f"-DTOY_TASKS={tasks}", f"-I{sources.INCLUDE}"]
+    if sanitizer == "thread":
+        flags += ["-DNO_FORK"]
+    else:
+        flags += ["-fno-sanitize-recover=undefined"]
+    files = [*sources.ENGINE, C / "toy.c", C / "stress.c"]
+    command = ["gcc", *flags, *map(str, files), "-o", str(program), *sources.LINK_LIBRARIES]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if "cannot find -l" in result.stderr:
+        pytest.skip("the sanitizer's library is not installed")
+    assert result.returncode == 0, result.stderr
+    result = subprocess.run([str(program)], capture_output=True, text=True, timeout=120)
+    if "unexpected memory mapping" in result.stderr:
+        pytest.skip("ThreadSanitizer does not work on this kernel")
+    assert result.stdout == "ok\n", result.stderr
