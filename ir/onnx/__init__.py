@@ -3,14 +3,16 @@
 from .call import Call, Results, Rule
 from .importer import import_model
 from .load import LoadedModel, find_model, load_model
-from .problems import Unsupported
+from .problems import ImportProblems, Problem, Unsupported
 from .rules import RULES, register_rule
 from .shapes import parse_input_shapes
 
 __all__ = [
     "RULES",
     "Call",
+    "ImportProblems",
     "LoadedModel",
+    "Problem",
     "Results",
     "Rule",
     "Unsupported",

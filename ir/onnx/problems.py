@@ -43,6 +43,18 @@ class Problem:
     hint: str = ""
 
 
+class ImportProblems(ModelError):
+    """What `import_model` raises for a model that it read but cannot express.
+
+    Attributes:
+        problems: All of them.
+    """
+
+    def __init__(self, message: str, where: str, hint: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(message, where, hint)
+        self.problems = problems
+
+
 class Problems:
     """The problems of one model, in the order in which they were met."""
 
@@ -52,14 +64,11 @@ class Problems:
     def __len__(self) -> int:
         return len(self._found)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self._found)
-
     def add(self, problem: Problem) -> None:
         self._found.append(problem)
 
     def raise_if_any(self, where: str) -> None:
-        """Raise one ModelError that lists all problems, equal ones grouped, on one screen."""
+        """Raise one ImportProblems that lists all problems, equal ones grouped, on one screen."""
         if not self._found:
             return
         groups: dict[tuple[str, int, str, str], list[str]] = {}
@@ -75,7 +84,8 @@ class Problems:
                 lines.append(f"    {hint}")
         if len(groups) > MAX_GROUPS:
             lines.append(f"  ... and {len(groups) - MAX_GROUPS} more kinds of problems")
-        raise ModelError("\n".join(lines), where, _general_advice(self._found))
+        advice = _general_advice(self._found)
+        raise ImportProblems("\n".join(lines), where, advice, tuple(self._found))
 
 
 def _names(names: list[str]) -> str:
