@@ -26,7 +26,7 @@ static __typeof__(&lre_output) get_output;
 static __typeof__(&lre_infer) infer;
 static __typeof__(&lre_abi_version) abi_version;
 
-static void die(const char* what, const char* why) {
+static _Noreturn void die(const char* what, const char* why) {
   fprintf(stderr, "error: %s: %s\n", what, why);
   exit(1);
 }
@@ -52,8 +52,8 @@ static void load(const char* path) {
 }
 
 static void* allocate(size_t bytes) {
-  void* memory = NULL;
-  if (posix_memalign(&memory, 64, bytes > 0 ? bytes : 1) != 0) die("memory", "there is none left");
+  void* memory = aligned_alloc(64, (bytes + 64) / 64 * 64); /* so that the engine need not copy */
+  if (memory == NULL) die("memory", "there is none left");
   return memset(memory, 0, bytes);
 }
 
