@@ -1,0 +1,268 @@
+"""Depthwise convolution (one input channel to one feature), blocked by channels: lanes are channels.
+
+A tile of `rows` x `cols` pixels is accumulated in registers, one vector of channels each; inputs
+and weights are loaded as whole vectors. Padding is a guard around the load: the column loop is
+peeled or unrolled, so that tiles inside have none; with `peel` the row loop is peeled too and the
+parallel loop runs over channel blocks only.
+
+Limit: loads (one input vector per multiply-add, weights stay in registers), and for large images
+the memory that inputs and outputs stream through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import s_tir, te, tirx
+
+from ...ir.dtypes import DType
+from ...ir.types import TensorType
+from ..task import Task
+from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..view import View, const, guarded, materialise
+from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
+from .conv_direct import UNROLLED_TILES
+from .conv_shape import ConvShape, channel_block, conv_shape
+from .moves import PASS_CONFIG, parallel_stage, place_output
+from .tiles import Machine, balance, chunks, rounds
+
+__all__ = ["DepthwiseBlocked"]
+
+MOST_UNROLLED = 30  # taps of windows whose rows are unrolled
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    """Knobs of DepthwiseBlocked.
+
+    Attributes:
+        rows, cols: Pixels of a tile.
+        peel: Peel the rows that padding reaches, and run in parallel over channel blocks only.
+    """
+
+    rows: int = knob(1, choices=(1, 2))
+    cols: int = knob(7, choices=(4, 7, 8, 14))
+    peel: bool = knob(False)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task as this template sees it."""
+
+    parts: Anchored
+    shape: ConvShape
+    machine: Machine
+    lanes: int
+    buffered: bool
+
+
+def depthwise_shape(parts: Anchored) -> ConvShape:
+    """The geometry. Raises NotApplicable unless every channel has one filter."""
+    attrs: Any = parts.node.attrs
+    features, channels = parts.weight.shape[0], parts.data.shape[1]
+    one = attrs.groups == channels == features
+    require(one, f"{attrs.groups} groups of {channels} to {features} channels are not depthwise")
+    return conv_shape(parts, 1, flatten=False)
+
+
+def problem(task: Task) -> Problem:
+    """Take the task apart. Raises NotApplicable."""
+    parts = anchored(task, "conv")
+    machine = Machine.of(task.target)
+    shape = depthwise_shape(parts)
+    lanes = channel_block(parts.output.type)
+    require(lanes > 1, "the output is not blocked by channels")
+    require(lanes <= machine.lanes, f"blocks of {lanes} do not fit vectors of {machine.lanes}")
+    if not parts.prologue:
+        same = channel_block(parts.data.type) == lanes
+        require(same, "the input is not blocked as the output is")
+    return Problem(parts, shape, machine, lanes, is_heavy(parts))
+
+
+class DepthwiseBlocked(Template):
+    """See the module's docstring."""
+
+    name = "conv_f32_depthwise__x86"
+    Config = Config
+
+    def check(self, task: Task) -> None:
+        problem(task)
+
+    def default(self, task: Task) -> Knobs:
+        return ranked(problem(task), task.threads)[0]
+
+    def space(self, task: Task) -> Iterable[Knobs]:
+        return ranked(problem(task), task.threads)[:12]
+
+    def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
+        p = problem(task)
+        packs = epilogue_packs(p.parts)
+        packs[p.parts.weight_position] = filter_pack(p)
+        return packs
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        assert isinstance(config, Config)
+        p = problem(task)
+        tile = config.rows * config.cols
+        legal = 1 <= config.rows <= p.shape.rows and 1 <= config.cols <= p.shape.cols
+        require(legal, "the tile exceeds the image", InvalidConfig)
+        require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
+        sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
+        schedule(sch, config, p)
+        staged = p.parts.data.type.nbytes * 2 if p.parts.prologue else 0
+        size = tile * p.lanes * 4 * 2 + staged + 4096
+        return Lowered((sch.mod["main"],), size, PASS_CONFIG)
+
+
+def filter_pack(p: Problem) -> Pack:
+    """Weights as [blocks, KH, KW, lanes], channels padded with zeros."""
+    channels, lanes = p.shape.features, p.lanes
+    blocks, kernel = rounds(channels, lanes), p.shape.kernel
+
+    def apply(weights: np.ndarray) -> np.ndarray:
+        wide = np.zeros((blocks * lanes, *kernel), weights.dtype)
+        wide[:channels] = weights.reshape(channels, *kernel)
+        return np.ascontiguousarray(wide.reshape(blocks, lanes, *kernel).transpose(0, 2, 3, 1))
+
+    packed = (blocks, *kernel, lanes)
+    return Pack(TensorType(DType.F32, packed), apply, f"depthwise{packed}")
+
+
+# --- the model --------------------------------------------------------------------------------
+
+
+def ranked(p: Problem, threads: int) -> list[Config]:
+    """Configs from the cheapest by the model on."""
+    shape, costs = p.shape, {}
+    # Inputs are kept in registers from one column of the window to the next: half of them.
+    most = max(p.machine.registers * 7 // 16, 10)
+    for cols in chunks(shape.cols, p.machine.registers):
+        for rows in (1, 2) if cols < shape.cols // 2 else (1,):
+            if rows > shape.rows or rows * cols > most:
+                continue
+            for peel in (False, True):
+                config = Config(rows, cols, peel)
+                costs[config] = cost(p, config, threads)
+    return sorted(costs, key=lambda c: costs[c])
+
+
+def cost(p: Problem, config: Config, threads: int) -> float:
+    """Cycles of the slowest thread by the model."""
+    shape = p.shape
+    blocks = shape.batch * rounds(shape.features, p.lanes)
+    bands, strips = rounds(shape.rows, config.rows), rounds(shape.cols, config.cols)
+    points = config.rows * config.cols
+    taps = shape.kernel[0] * shape.kernel[1]
+    work = taps * (max(points / p.machine.ports, points / 2) + 1.0)
+    latency = taps * 5.0 if points < 5 else 0.0
+    finish = points * 2.0 + 12.0
+    body = blocks * bands * strips * (max(work, latency) + finish)
+    tasks = blocks if config.peel else blocks * bands
+    if shape.begin[0] or shape.end[0]:
+        body *= 0.9 if config.peel else 1.0  # guards of the rows
+    elif config.peel:
+        body *= 1.01
+    return body * balance(tasks, threads)
+
+
+# --- the compute ------------------------------------------------------------------------------
+
+
+def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
+    """The PrimFunc: [pre ->] acc [-> tile] -> out."""
+    parts = p.parts
+
+    def anchor(operands: list[View], context: Any) -> View:
+        data = operands[0]
+        if parts.prologue:
+            type = TensorType(parts.data.dtype, data.shape, parts.output.layout)
+            data = View.of_tensor(materialise(data, type, "pre"), type)
+        acc = accumulate(p, config, data.tensor, operands[1].tensor)
+        return accumulated_view(p, acc)
+
+    body = lower_anchored(parts, packs, anchor)
+    output = materialise(body.views[parts.output], parts.output.type, "out")
+    return te.create_prim_func([*body.inputs, output])
+
+
+def accumulate(p: Problem, config: Config, data: Any, filters: Any) -> Any:
+    """acc[n, block, h, w, lane], over whole tiles."""
+    shape = p.shape
+    rows = rounds(shape.rows, config.rows) * config.rows
+    cols = rounds(shape.cols, config.cols) * config.cols
+    kh = te.reduce_axis((0, shape.kernel[0]), "kh")
+    kw = te.reduce_axis((0, shape.kernel[1]), "kw")
+    image = len(data.shape) > 4  # else rank 3: [n, block, w, lane]
+
+    def element(n: Any, block: Any, h: Any, w: Any, lane: Any) -> Any:
+        row = h * shape.stride[0] + kh * shape.dilation[0] - shape.begin[0]
+        col = w * shape.stride[1] + kw * shape.dilation[1] - shape.begin[1]
+        conditions = guards(shape, (rows, cols), row, col)
+
+        def load() -> Any:
+            return data(n, block, row, col, lane) if image else data(n, block, col, lane)
+
+        zero = const(0, "float32")
+        x = guarded(tirx.all(*conditions), load, zero) if conditions else load()
+        return te.sum(x * filters[block, kh, kw, lane], axis=[kh, kw])
+
+    blocks = rounds(shape.features, p.lanes)
+    return te.compute((shape.batch, blocks, rows, cols, p.lanes), element, name="acc")
+
+
+def guards(shape: ConvShape, computed: tuple[int, int], row: Any, col: Any) -> list[Any]:
+    """The conditions under which (row, col) is inside the image, where they can fail."""
+    conditions = []
+    for axis, (index, size) in enumerate(((row, shape.height), (col, shape.width))):
+        reach = (shape.kernel[axis] - 1) * shape.dilation[axis]
+        if shape.begin[axis]:
+            conditions.append(index >= 0)
+        if (computed[axis] - 1) * shape.stride[axis] + reach - shape.begin[axis] >= size:
+            conditions.append(index < size)
+    return conditions
+
+
+def accumulated_view(p: Problem, acc: Any) -> View:
+    """The anchor's logical result, read through the stage `tile` where the tile is buffered."""
+    value, lanes = p.parts.node.output, p.lanes
+    if p.buffered:
+        source = acc
+        acc = te.compute(source.shape, lambda *i: source(*i), name="tile")
+
+    def read(n: Any, c: Any, *pixel: Any) -> Any:
+        h, w = pixel if len(pixel) > 1 else (0, pixel[0])
+        return acc(n, c // lanes, h, w, c % lanes)
+
+    reach = (value.shape[0], rounds(value.shape[1], lanes) * lanes, *value.shape[2:])
+    return View(value.shape, value.dtype.tvm, read, reach=reach, pad=np.float32(0), cheap=True)
+
+
+# --- the schedule -----------------------------------------------------------------------------
+
+
+def schedule(sch: Any, config: Config, p: Problem) -> None:
+    """parallel(n, block[, band]) [band] strip: kh kw unrolled(row, col) lane."""
+    acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
+    if p.parts.prologue:
+        parallel_stage(sch, sch.get_sblock("pre"), p.lanes)
+    n, block, h, w, lane, kh, kw = sch.get_loops(acc)
+    band, row = sch.split(h, [None, config.rows])
+    strip, col = sch.split(w, [None, config.cols])
+    sch.reorder(n, block, band, strip, kh, kw, row, col, lane)
+    sch.parallel(sch.fuse(n, block) if config.peel else sch.fuse(n, block, band))
+    if config.peel:
+        sch.annotate(band, "pragma_loop_partition_hint", True)
+    if sch.get(strip).extent.value <= UNROLLED_TILES:
+        sch.unroll(strip)
+    else:
+        sch.annotate(strip, "pragma_loop_partition_hint", True)
+    for loop in (kw, row, col):
+        sch.unroll(loop)
+    if p.shape.kernel[0] * p.shape.kernel[1] <= MOST_UNROLLED:
+        sch.unroll(kh)
+    sch.vectorize(lane)
+    place_output(sch, out, strip, buffered=p.buffered, vectorized=True)
+    sch.decompose_reduction(acc, kh)
