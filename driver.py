@@ -290,7 +290,8 @@ def _check_runs_here(target: Target) -> None:
 
 
 def _describe(target: Target) -> str:
-    return f"{target.kind} -mtriple={target.triple} -mcpu={target.cpu}"
+    vectors = f"{target.vector_bits}-bit vectors" if target.vector_bits else "no vectors"
+    return f"{target.kind} -mtriple={target.triple} -mcpu={target.cpu} ({vectors})"
 
 
 def _dump_choices(folder: Path, graph: Graph) -> None:
@@ -575,7 +576,7 @@ def _peak_gflops(threads: int) -> float:
     from .codegen.measure import measure_peak
 
     try:
-        return measure_peak(_resolve("llvm"), threads).gflops
+        return measure_peak(threads).gflops
     except LeipError:
         return 0.0
 
@@ -602,7 +603,7 @@ def kernel_bench(
     task = Task.parse(read_text(path))
     override = Override(template, config) if template or config else None
     figures = bench_kernel(task, override)
-    peak = measure_peak(task.target, task.threads)
+    peak = measure_peak(task.threads)
     return KernelBenchReport(
         task=" + ".join(node.op for node in task.nodes),
         template=figures.template,

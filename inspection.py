@@ -61,7 +61,8 @@ def of_object(schema: Mapping[str, Any], memory: Mapping[str, int]) -> list[Sect
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_plain, value))
+        text = ", ".join(map(_plain, value))
+        return f"[{text}]" if value and isinstance(value[0], int) else text
     if isinstance(value, dict):
         return ", ".join(f"{key}={_plain(item)}" for key, item in value.items())
     return "" if value is None else str(value)

@@ -128,9 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--output", type=Path, default=RESULTS / "compare.json")
     options = parser.parse_args(argv)
-    from leip.codegen.measure import peak_gflops
+    from leip.codegen.measure import measure_peak
 
-    peak = peak_gflops(options.threads)
+    peak = measure_peak(options.threads).gflops
     models: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="leip-bench-") as folder:
         for name in ZOO if options.all else options.models:
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machine": machine(),
         "threads": options.threads,
         "date": time.strftime("%Y-%m-%d"),
-        "peak_gflops": max(peak, peak_gflops(options.threads)),
+        "peak_gflops": max(peak, measure_peak(options.threads).gflops),
         "models": models,
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)

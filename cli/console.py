@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 
     from ..errors import LeipError
 
+UNLIMITED = 400  # columns of a table that goes into a file or a pipe
+
 # Called by long steps: what is being done, how much of it is done, and of how much (0: unknown).
 Progress = Callable[[str, int, int], None]
 
 
 def out() -> Console:
-    """The console for results (standard output)."""
+    """The console for results (standard output); as wide as it takes where it is not a terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else UNLIMITED
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 @contextmanager
@@ -74,7 +77,10 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), title: str 
         )
     for row in rows:
         view.add_row(*(_escaped(cell) for cell in row))
-    out().print(view)
+    console = out()
+    with console.capture() as text:
+        console.print(view)
+    print("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def error_screen(error: LeipError) -> None:

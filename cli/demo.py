@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,11 @@ from .console import out, progress, seconds, size
 if TYPE_CHECKING:
     import numpy as np
 
-SHOWN = 6  # digits drawn side by side
-MARGIN = 4  # the images are 32 x 32 with an empty border
-SHADES = " .:-=+*#%@"
+SHOWN = 4  # digits drawn side by side
+ROWS = 2
+TALL, WIDE = 4, 2  # pixels of a character
+SHADES = " ░▒▓█"
+PLAIN_SHADES = " .+*#"  # where the terminal has no block characters
 
 
 def command(
@@ -32,8 +35,8 @@ def command(
     with progress() as report:
         demo = driver.demo(output_path, jobs=jobs, progress=report)
     closing_table(demo.compiled)
-    for first in (0, SHOWN):
-        print(draw(demo.images[first : first + SHOWN]))
+    for first in range(0, ROWS * SHOWN, SHOWN):
+        print(draw(demo.images[first : first + SHOWN], shades()))
         print(captions(demo.answers[first : first + SHOWN]))
         print()
     right = int((demo.answers == demo.labels).sum())
@@ -48,17 +51,26 @@ def command(
     console.print(f"next      leip benchmark --input_path {demo.compiled.path}", markup=False)
 
 
-def draw(images: np.ndarray) -> str:
-    """uint8 images `[n, 32, 32]` as characters, side by side; two rows of pixels a line."""
-    inner = images[:, MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
-    rows = (inner[:, 0::2] + inner[:, 1::2]) // 2
+def shades() -> str:
+    """Characters from dark to bright that standard output can show."""
+    try:
+        SHADES.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return PLAIN_SHADES
+    return SHADES
+
+
+def draw(images: np.ndarray, shades: str) -> str:
+    """uint8 images `[n, 32, 32]` as characters, side by side; one for four rows of two pixels."""
+    n, rows, columns = len(images), images.shape[1] // TALL, images.shape[2] // WIDE
+    cells = images.reshape(n, rows, TALL, columns, WIDE).mean(axis=(2, 4)).astype(int)
     lines = []
-    for y in range(rows.shape[1]):
-        parts = ["".join(SHADES[value * len(SHADES) // 256] for value in row[y]) for row in rows]
-        lines.append("  ".join(parts).rstrip())
+    for y in range(rows):
+        parts = ["".join(shades[value * len(shades) // 256] for value in row[y]) for row in cells]
+        lines.append("   ".join(parts).rstrip())
     return "\n".join(lines)
 
 
 def captions(answers: np.ndarray) -> str:
     """The answers, each under its image."""
-    return "  ".join(f"{f'it is a {answer}':^24}" for answer in answers)
+    return "   ".join(f"{f'it is a {answer}':^16}" for answer in answers).rstrip()
