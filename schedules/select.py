@@ -18,6 +18,10 @@ __all__ = ["GENERIC", "TEMPLATES", "Choice", "Override", "register_template", "s
 # (module, class), most specific first. Modules that are not there yet are no error for the table's
 # readers: `templates` says so when it is asked for one by name.
 TEMPLATES: list[tuple[str, str]] = [
+    ("x86.conv_first", "ConvFirst"),
+    ("x86.depthwise", "DepthwiseBlocked"),
+    ("x86.conv_direct", "ConvDirect"),
+    ("x86.matmul", "MatmulPacked"),
     ("generic.plain", "PlainTemplate"),
 ]
 GENERIC = "any_plain__generic"

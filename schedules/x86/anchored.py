@@ -178,9 +178,9 @@ def lower_anchored(parts: Anchored, packs: Mapping[int, Pack], anchor: Anchor) -
 # Epilogue ops of a few instructions; others are computed in a rolled loop over a buffered tile,
 # because unrolled over a register tile they make code that compiles slowly and spills.
 LIGHT_OPS = (
-    "abs add cast clip div hardswish hard_sigmoid identity leaky_relu maximum minimum mul neg "
-    "prelu relu sub where"
-).split()
+    *("abs", "add", "cast", "clip", "div", "hardswish", "hard_sigmoid", "identity"),
+    *("leaky_relu", "maximum", "minimum", "mul", "neg", "prelu", "relu", "sub", "where"),
+)
 
 
 def is_heavy(parts: Anchored) -> bool:

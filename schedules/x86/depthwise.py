@@ -1,4 +1,4 @@
-"""Depthwise convolution (one input channel to one feature), blocked by channels: lanes are channels.
+"""Depthwise convolution (one input channel, one feature), blocked: lanes are channels.
 
 A tile of `rows` x `cols` pixels is accumulated in registers, one vector of channels each; inputs
 and weights are loaded as whole vectors. Padding is a guard around the load: the column loop is
@@ -158,7 +158,7 @@ def cost(p: Problem, config: Config, threads: int) -> float:
     taps = shape.kernel[0] * shape.kernel[1]
     work = taps * (max(points / p.machine.ports, points / 2) + 1.0)
     latency = taps * 5.0 if points < 5 else 0.0
-    finish = points * 2.0 + 12.0
+    finish = points * 2.0 + 12.0 * config.rows
     body = blocks * bands * strips * (max(work, latency) + finish)
     tasks = blocks if config.peel else blocks * bands
     if shape.begin[0] or shape.end[0]:
