@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import BuildError
@@ -52,9 +54,13 @@ def compile_engine(toolchain: Toolchain, folder: Path, cache: KernelCache | None
             path.write_bytes(entry.data[at : at + size])
             at += size
         return paths
-    flags = _compile_flags(toolchain)
-    files = [str(source) for source in sources.ENGINE]
-    run_compiler([*toolchain.command, *flags, "-c", *files], folder)
+    command = [*toolchain.command, *_compile_flags(toolchain), "-c"]
+
+    def compile_one(source: Path, output: Path) -> None:
+        run_compiler([*command, str(source), "-o", str(output)], folder)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(compile_one, sources.ENGINE, paths))
     if cache is not None:
         parts = [path.read_bytes() for path in paths]
         cache.put(key, b"".join(parts), {"sizes": [len(part) for part in parts]})

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from leip.codegen.cache import KernelCache
+from leip.codegen.kernel_build import KernelBuildError, Request, WorkerPool, build_kernels
+from leip.ir import parse_graph
+from leip.ir.target import Target
+from leip.schedules.select import GENERIC
+from leip.schedules.task import Task
+
+BODY = """graph "task" (%x: f32[4,16]) {{
+  %y = {op}(%x) : f32[4,16]
+  return %y
+}}
+"""
+
+PLUGIN = """
+import os, signal
+from leip.plugin import register_template
+from leip.schedules.template import InvalidConfig, Template
+
+class Broken(Template):
+    name = "{name}"
+    def check(self, task): pass
+    def build(self, task, config):
+        {body}
+
+register_template(Broken())
+"""
+
+
+def request(host: Target, op: str = "relu", template: str = GENERIC) -> Request:
+    task = Task(parse_graph(BODY.format(op=op)), host, 1, 3)
+    return Request(task, template, "")
+
+
+def plugin(folder: Path, name: str, body: str) -> Path:
+    path = folder / f"{name}.py"
+    path.write_text(PLUGIN.format(name=name, body=body))
+    return path
+
+
+def test_equal_tasks_once_and_from_the_cache(
+    host: Target, pool: WorkerPool, tmp_path: Path
+) -> None:
+    wanted = [request(host), request(host, "exp"), request(host)]
+    seen: list[tuple[int, int]] = []
+    cache = KernelCache(tmp_path)
+    built = build_kernels(wanted, pool, cache, lambda *figures: seen.append(figures))
+    assert len(built) == 2 and seen[-1] == (2, 2)
+    again = build_kernels(wanted, pool, cache)
+    assert all(kernel.cached for kernel in again.values())
+    assert {k: v.data for k, v in built.items()} == {k: v.data for k, v in again.items()}
+    symbol = built[wanted[0].key].symbol
+    assert symbol.startswith("relu_f32_plain__") and symbol.endswith(wanted[0].key[:8])
+    cache.plugins = "changed"
+    assert not any(kernel.cached for kernel in build_kernels(wanted, pool, cache).values())
+
+
+def test_a_damaged_entry_is_built_again(host: Target, pool: WorkerPool, tmp_path: Path) -> None:
+    cache = KernelCache(tmp_path)
+    first = build_kernels([request(host)], pool, cache)
+    (path,) = tmp_path.rglob("*.leip")
+    path.write_bytes(path.read_bytes()[:-3])
+    second = build_kernels([request(host)], pool, cache)
+    assert [k.cached for k in second.values()] == [False]
+    assert [k.data for k in first.values()] == [k.data for k in second.values()]
+    assert "damaged" in cache.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("buggy", "raise KeyError('lane')", "KeyError: 'lane'"),
+        ("refusing", "raise InvalidConfig('7 does not divide 16')", "refuses: 7 does not divide"),
+        ("dying", "os.kill(os.getpid(), signal.SIGSEGV)", "died (signal 11)"),
+    ],
+)
+def test_errors_name_task_and_template(
+    host: Target, tmp_path: Path, name: str, body: str, message: str
+) -> None:
+    path = plugin(tmp_path, name, body)
+    with WorkerPool(1, [path]) as workers:
+        workers.start()
+        with pytest.raises(KernelBuildError) as caught:
+            build_kernels([request(host, template=name)], workers)
+    assert message in caught.value.message
+    assert f"template {name}" in caught.value.where and "relu_f32" in caught.value.where
+    assert caught.value.task == request(host).task.text
+    assert "leip kernel bench" in caught.value.hint
+
+
+def test_a_plugin_that_does_not_load(host: Target, tmp_path: Path) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text("1 / 0")
+    with WorkerPool(1, [path]) as workers:
+        workers.start()
+        with pytest.raises(KernelBuildError, match="division by zero"):
+            build_kernels([request(host)], workers)
+
+
+def test_workers_die_with_their_parent() -> None:
+    code = (
+        "import os, time; from leip.codegen.kernel_build import WorkerPool\n"
+        "pool = WorkerPool(1); pool.start()\n"
+        "print(pool._workers[0].process.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    time.sleep(1)
+    os.kill(worker, 0)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    end = time.monotonic() + 20
+    while time.monotonic() < end and _alive(worker):
+        time.sleep(0.1)
+    assert not _alive(worker)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

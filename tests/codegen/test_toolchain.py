@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from leip.codegen.link import link_object
+from leip.codegen.toolchain import find_toolchain
+from leip.errors import BuildError
+
+X86 = "x86_64-linux-gnu"
+ARM = "aarch64-linux-gnu"
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """A machine with nothing on its PATH and no ziglang."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("leip.codegen.toolchain.importlib.util.find_spec", lambda name: None)
+    return monkeypatch
+
+
+def fake(folder: Path, name: str, exit_code: int) -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho {name} 1.0\nexit {exit_code}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("triple", "package"), [(X86, "gcc"), (ARM, "gcc-aarch64-linux-gnu")])
+def test_no_compiler(bare: pytest.MonkeyPatch, triple: str, package: str) -> None:
+    with pytest.raises(BuildError, match="no C compiler") as caught:
+        find_toolchain(triple)
+    assert package in caught.value.hint and "ziglang" in caught.value.hint
+
+
+def test_order(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    bare.setenv("PATH", f"{folder}:/bin:/usr/bin" if not shutil.which("sh") else str(folder))
+    bare.setenv("PATH", str(folder))
+    for name in ("gcc", f"{ARM}-gcc", "mine", "asked"):
+        fake(folder, name, 0)
+    broken = fake(folder, "broken", 1)
+    assert find_toolchain(ARM).command[0].endswith(f"/{ARM}-gcc")
+    bare.setenv("CC", str(broken))  # $CC for another target is passed over
+    assert find_toolchain(ARM).command[0].endswith(f"/{ARM}-gcc")
+    bare.setenv("CC", str(folder / "mine"))
+    assert find_toolchain(ARM).source == "$CC"
+    assert find_toolchain(ARM, str(folder / "asked")).source == "--cc"
+    assert "asked 1.0" in str(find_toolchain(ARM, str(folder / "asked")))
+
+
+def test_a_compiler_that_was_asked_for_and_does_not_work() -> None:
+    with pytest.raises(BuildError, match="/nowhere/cc"):
+        find_toolchain(X86, "/nowhere/cc")
+    gcc = shutil.which("gcc")
+    if gcc is not None and sys.platform == "linux":
+        other = ARM if "x86_64" in find_toolchain(X86, gcc).triple else X86
+        with pytest.raises(BuildError, match="another target"):
+            find_toolchain(other, gcc)
+
+
+def test_link_errors_are_told(tmp_path: Path) -> None:
+    toolchain = find_toolchain(X86)
+    with pytest.raises(BuildError, match="nonsense"):
+        link_object(toolchain, "nonsense", {}, [], tmp_path / "x.so", tmp_path)
