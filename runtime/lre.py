@@ -15,7 +15,7 @@ import ctypes
 import os
 import struct
 import sys
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,7 @@ SCHEMA = "model_schema.json"
 _ABI_VERSION = 1
 _RANK = 8
 _CHECK_CRC, _FLUSH_DENORMALS = 1, 2
-_STATUS_BUSY, _STATUS_FAULT = 5, 6
+_STATUS_FAULT = 6
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
 
 _TAIL = struct.Struct("<8sIIQQQQI12x64s")
@@ -155,9 +155,6 @@ class _Tensor(ctypes.Structure):
     ]
 
 
-_PARALLEL = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int
-)
 _OBSERVER = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(_Tensor), ctypes.c_uint32
 )
@@ -369,6 +366,7 @@ class Engine:
         self._library: Any = None
         self._fd = -1
         self._lock = allocate_lock()
+        self._running_in = 0  # the thread that infers, to notice calls from its observer
         self._pid = os.getpid()
         self._observer: Any = None
         self._observer_error: BaseException | None = None
@@ -508,6 +506,7 @@ class Engine:
         `outputs` are copies of what the step wrote, in its physical layout (bfloat16 as uint16).
         An exception in the callback ends the inference and is raised by `infer`.
         """
+        self._check_not_inside()
         self._check_open()
         if callback is None:
             self._library.lre_observe(self._handle, None, None)
@@ -574,27 +573,40 @@ class Engine:
     def _run(self, inputs: list[Array], outputs: list[Array], times: Any) -> None:
         if self._pid != os.getpid():  # after fork: another thread may have held the lock
             self._lock = allocate_lock()
+            self._running_in = 0
             self._pid = os.getpid()
+        self._check_not_inside()
         with self._lock:
             self._check_open()
-            for tensor, array in zip(self._c_inputs, inputs):
-                tensor.data = _address(array)
-            for tensor, array in zip(self._c_outputs, outputs):
-                tensor.data = _address(array)
-            arguments = [self._handle, self._c_inputs, len(inputs), self._c_outputs, len(outputs)]
-            if times is None:
-                status = self._library.lre_infer(*arguments)
-            else:
-                status = self._library.lre_profile(*arguments, times, len(times))
-            if status == 0:
-                return
-            if self._observer_error is not None:
-                error, self._observer_error = self._observer_error, None
-                raise error
-            if status == _STATUS_BUSY:  # infer from inside an observer's callback
-                raise LreError("this engine is in the middle of an inference")
-            text = self._library.lre_error(self._handle).decode(errors="replace")
-            raise (LreFault if status == _STATUS_FAULT else LreError)(text)
+            self._running_in = get_ident()
+            try:
+                self._run_locked(inputs, outputs, times)
+            finally:
+                self._running_in = 0
+
+    def _run_locked(self, inputs: list[Array], outputs: list[Array], times: Any) -> None:
+        for tensor, array in zip(self._c_inputs, inputs):
+            tensor.data = _address(array)
+        for tensor, array in zip(self._c_outputs, outputs):
+            tensor.data = _address(array)
+        arguments = [self._handle, self._c_inputs, len(inputs), self._c_outputs, len(outputs)]
+        if times is None:
+            status = self._library.lre_infer(*arguments)
+        else:
+            status = self._library.lre_profile(*arguments, times, len(times))
+        if self._observer_error is not None:
+            error, self._observer_error = self._observer_error, None
+            raise error
+        if status == 0:
+            return
+        text = self._library.lre_error(self._handle).decode(errors="replace")
+        raise (LreFault if status == _STATUS_FAULT else LreError)(text)
+
+    def _check_not_inside(self) -> None:
+        if self._running_in == get_ident():
+            raise LreError(
+                "this engine is in the middle of an inference: its observer cannot use it"
+            )
 
     def _step_infos(self) -> list[_StepInfo]:
         self._check_open()
@@ -614,6 +626,7 @@ class Engine:
 
     def close(self) -> None:
         """Frees the engine; the object is unloaded with its last one."""
+        self._check_not_inside()
         with self._lock:
             if self._handle:
                 self._library.lre_destroy(self._handle)

@@ -229,6 +229,16 @@ def test_observer_error(toy, engine):
     toy.check(engine.infer(feeds), feeds)
 
 
+def test_observer_must_not_use_its_engine(toy, engine):
+    feeds = toy.feeds()
+    for use in (lambda: engine.infer(feeds), engine.close, lambda: engine.observe(None)):
+        engine.observe(lambda *_, use=use: use())
+        with pytest.raises(LreError, match="in the middle of an inference"):
+            engine.infer(feeds)
+    engine.observe(None)
+    toy.check(engine.infer(feeds), feeds)
+
+
 def test_profile(toy, engine):
     for feeds in (toy.feeds(), None):
         times = engine.profile(feeds, runs=3)

@@ -390,3 +390,19 @@ def test_cross_compile(tmp_path, target):
     assert result.returncode == 0, result.stderr
     symbols = run("nm", "-D", "--defined-only", str(output)).split()[2::3]
     assert symbols and all(symbol.startswith("lre_") for symbol in symbols)
+
+
+def test_aarch64_emulated(toy, tmp_path):
+    """The engine's own stress program (without fork, which the emulator cannot do with threads)."""
+    pytest.importorskip("ziglang")
+    emulator, sysroot = shutil.which("qemu-aarch64"), Path("/usr/aarch64-linux-gnu")
+    if emulator is None or not (sysroot / "lib").exists():
+        pytest.skip("needs qemu-user and libc6-arm64-cross")
+    program = tmp_path / "stress"
+    c = Path(__file__).parent / "c"
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.28"]
+    command += ["-std=c11", "-O2", "-DTOY_POINTER=1", "-DNO_FORK", "-DLRE_NO_SYMVER"]
+    command += [*sources.ARM_FLAGS, f"-I{sources.INCLUDE}", *map(str, sources.ENGINE)]
+    command += [str(c / "toy.c"), str(c / "stress.c"), "-o", str(program)]
+    run(*command, *sources.LINK_LIBRARIES)
+    assert run(emulator, "-cpu", "cortex-a72", "-L", str(sysroot), str(program)) == "ok\n"
