@@ -11,6 +11,7 @@ from ..ir.rewriter import Rewrite, Rewriter
 from .base import PassResult, RewritePass
 from .rules_arithmetic import arithmetic_rules
 from .rules_movement import movement_rules
+from .rules_views import view_rules
 from .rules_windows import window_rules
 
 
@@ -18,8 +19,8 @@ from .rules_windows import window_rules
 class Canonicalize(RewritePass):
     """Bring the graph into canonical form: split → slices, x/2 → x*0.5, no-ops gone, …
 
-    The equations stand in the docstrings of `rules_arithmetic.py`, `rules_movement.py` and
-    `rules_windows.py`.
+    The equations stand in the docstrings of `rules_arithmetic.py`, `rules_movement.py`,
+    `rules_views.py` and `rules_windows.py`.
 
     Attributes:
         exact: Leave out what may change a result in its last bits (level 1 does).
@@ -29,7 +30,12 @@ class Canonicalize(RewritePass):
     exact: bool = False
 
     def rewrites(self) -> tuple[Rewrite, ...]:
-        return (*arithmetic_rules(self.exact), *movement_rules(), *window_rules())
+        return (
+            *arithmetic_rules(self.exact),
+            *movement_rules(),
+            *view_rules(),
+            *window_rules(),
+        )
 
     def run(self, graph: Graph) -> PassResult:
         split = split_to_slices(graph)

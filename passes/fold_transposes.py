@@ -6,8 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..ir.graph import Graph, Node, Value
 from ..ir.ops import MatmulAttrs, TransposeAttrs
 from ..ir.rewriter import Refusal, Rewrite, Rewriter
@@ -19,12 +17,12 @@ Parts = dict[str, Any] | Refusal | None
 
 @dataclass(frozen=True)
 class FoldTransposes(RewritePass):
-    """matmul(a, transpose(b)) → matmul(a, b){transpose_b=true}; constant weights as [K, N]."""
+    """matmul(a, transpose(b)) → matmul(a, b){transpose_b=true}."""
 
     name = "fold-transposes"
 
     def rewrites(self) -> tuple[Rewrite, ...]:
-        return (TransposeIntoMatmul(), TurnWeights(), TrimWeights())
+        return (TransposeIntoMatmul(), TrimWeights())
 
 
 class TransposeIntoMatmul(Rewrite):
@@ -62,22 +60,6 @@ def _flipped(node: Node, index: int) -> MatmulAttrs:
     if index == 0:
         return dataclasses.replace(attrs, transpose_a=not attrs.transpose_a)
     return dataclasses.replace(attrs, transpose_b=not attrs.transpose_b)
-
-
-class TurnWeights(Rewrite):
-    """matmul(a, w){transpose_b} → matmul(a, wᵀ)    for constant w"""
-
-    name = "turn-weights"
-    roots = ("matmul",)
-
-    def match(self, graph: Graph, node: Node) -> Parts:
-        attrs: MatmulAttrs = node.attrs  # type: ignore[assignment]
-        return {} if attrs.transpose_b and node.inputs[1].is_constant else None
-
-    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
-        a, w = node.inputs
-        turned = rewriter.constant(np.swapaxes(w.array, -1, -2), w.name)
-        return rewriter.op("matmul", a, turned, attrs=_flipped(node, 1))
 
 
 class TrimWeights(Rewrite):

@@ -79,8 +79,8 @@ def _fused(io_layout: str) -> list[Pass]:
         RecognizeNorms(),
         RecognizeActivations(),
         # Phase 3: arithmetic into weights
-        FoldTransposes(),
         FoldScales(),
+        FoldTransposes(),
         FoldBatchNorm(),
         Canonicalize(),
         FoldConstants(),

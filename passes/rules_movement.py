@@ -233,112 +233,6 @@ class TileIsExpand(Rewrite):
         return rewriter.op("expand", node.inputs[0], attrs=ExpandAttrs(shape))
 
 
-class SinkReshape(Rewrite):
-    """reshape(x) op c → reshape(x op c)    for a scalar c, and for ops of one operand
-
-    So an activation stands right behind the op that computes its input. Only where the reshape is
-    used once and its input comes from a node that computes.
-    """
-
-    name = "sink-reshape"
-    roots = (*BROADCASTING, "pow", "relu", "clip", "sigmoid", "tanh", "gelu", "silu", "hardswish")
-    roots = (*roots, "leaky_relu", "sqrt", "exp", "erf", "neg", "cast", "hard_sigmoid", "softplus")
-
-    def match(self, graph: Graph, node: Node) -> Parts:
-        moved = made_by(node.inputs[0], "reshape")
-        if moved is None or any(v.rank or not v.is_constant for v in node.inputs[1:]):
-            return None
-        if not used_once(graph, moved.output):
-            return Refusal("the reshape has other users", moved)
-        if moved.inputs[0].is_input:
-            return None
-        return {"x": moved.inputs[0]}
-
-    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
-        inner = rewriter.op(node.op, parts["x"], *node.inputs[1:], attrs=node.attrs)
-        return reshape(rewriter, inner, node.output.shape)
-
-
-class ReshapeSmallOperand(Rewrite):
-    """reshape(x) + constant → reshape(x + constant')    if the reshape only adds or drops axes of
-    size 1, or only splits or merges axes along which the constant does not vary
-    """
-
-    name = "reshape-small-operand"
-    roots = ("add", "mul", "div")
-
-    def match(self, graph: Graph, node: Node) -> Parts:
-        moved = made_by(node.inputs[0], "reshape")
-        if moved is None or not node.inputs[1].is_constant or not node.inputs[1].rank:
-            return None
-        x, constant = moved.inputs[0], node.inputs[1]
-        if x.is_input or moved.output.shape != node.output.shape:
-            return None
-        if not used_once(graph, moved.output):
-            return Refusal("the reshape has other users", moved)
-        shape = _pulled_back(x.shape, moved.output.shape, constant.shape)
-        if shape is None:
-            return Refusal("the constant varies along an axis that the reshape splits", moved)
-        return {"x": x, "array": constant.array.reshape(shape)}
-
-    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
-        constant = rewriter.constant(parts["array"], node.inputs[1].name)
-        return reshape(rewriter, rewriter.op(node.op, parts["x"], constant), node.output.shape)
-
-
-def _pulled_back(
-    old: tuple[int, ...], new: tuple[int, ...], constant: tuple[int, ...]
-) -> tuple[int, ...] | None:
-    """The shape in which a constant that broadcasts to `new` broadcasts to `old`; None if none."""
-    groups = axis_groups(old, new)
-    if groups is None:
-        return None
-    full = (1,) * (len(new) - len(constant)) + constant
-    shape = [1] * len(old)
-    for olds, news in groups:
-        sizes = [full[axis] for axis in news]
-        if all(size == 1 for size in sizes):
-            continue
-        if sizes == [new[axis] for axis in news]:  # varies along the whole group
-            for axis in olds:
-                shape[axis] = old[axis]
-        else:
-            return None
-    return tuple(shape)
-
-
-def axis_groups(
-    old: tuple[int, ...], new: tuple[int, ...]
-) -> list[tuple[list[int], list[int]]] | None:
-    """How a reshape regroups axes: pairs (axes of old, axes of new) of equal products, as fine as
-    possible. None if a tensor is empty.
-    """
-    if 0 in old or 0 in new:
-        return None
-    groups: list[tuple[list[int], list[int]]] = []
-    i = j = 0
-    while i < len(old) or j < len(new):
-        olds, news = [], []
-        left = right = 1
-        if i < len(old):
-            olds.append(i)
-            left, i = old[i], i + 1
-        if j < len(new) and (left != 1 or not olds):
-            news.append(j)
-            right, j = new[j], j + 1
-        while left != right:
-            if left < right and i < len(old):
-                olds.append(i)
-                left, i = left * old[i], i + 1
-            elif j < len(new):
-                news.append(j)
-                right, j = right * new[j], j + 1
-            else:
-                return None
-        groups.append((olds, news))
-    return groups
-
-
 def movement_rules() -> tuple[Rewrite, ...]:
     """The rewrites of this file."""
     return (
@@ -351,6 +245,4 @@ def movement_rules() -> tuple[Rewrite, ...]:
         FlattenConcat(),
         TileIsExpand(),
         ExpandIsBroadcast(),
-        SinkReshape(),
-        ReshapeSmallOperand(),
     )

@@ -57,6 +57,21 @@ class GlobalPool(Rewrite):
         return rewriter.op(op, node.inputs[0], attrs=ReduceAttrs(axes))
 
 
+class NoWindow(Rewrite):
+    """max_pool, avg_pool with windows of one element, stride 1 and no padding → x"""
+
+    name = "no-window"
+    roots = ("avg_pool", "max_pool")
+
+    def match(self, graph: Graph, node: Node) -> Parts:
+        attrs: PoolAttrs = node.attrs  # type: ignore[assignment]
+        idle = all(size == 1 for size in (*attrs.kernel, *attrs.strides)) and not any(attrs.pads)
+        return {} if idle else None
+
+    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
+        return node.inputs[0]
+
+
 class KeepImageAxes(Rewrite):
     """reduce{axes=[2,3], keepdims=false}(x) → reshape(reduce{axes=[2,3]}(x))    for images
 
@@ -139,6 +154,7 @@ class LinePool(Rewrite):
 def window_rules() -> tuple[Rewrite, ...]:
     """The rewrites of this file."""
     return (
+        NoWindow(),
         GlobalPool(),
         PadIntoConv(),
         KeepImageAxes(),
