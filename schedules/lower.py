@@ -101,7 +101,12 @@ def lower_body(
         elif node.op != "input":
             _lower_node(node, task.body, views, context, intercept)
     outputs, blocks = _outputs(task, views, context, copy_outputs)
-    stages = [name for name in context.stages if name not in blocks]
+    used = _reachable(outputs)
+    stages = [
+        name
+        for name in context.stages
+        if name not in blocks and any(context.tensors[name].same_as(tensor) for tensor in used)
+    ]
     return LoweredBody(task, inputs, outputs, blocks, stages, context, views)
 
 
@@ -180,6 +185,20 @@ def _outputs(
         if not view.cheap:
             views[value] = View.of_tensor(tensor, value.type)
     return tensors, blocks
+
+
+def _reachable(outputs: Sequence[Any]) -> list[Any]:
+    """Every tensor that the outputs depend on."""
+    found: list[Any] = []
+    waiting = list(outputs)
+    seen: set[int] = set()
+    while waiting:
+        tensor = waiting.pop()
+        if hash(tensor) not in seen:
+            seen.add(hash(tensor))
+            found.append(tensor)
+            waiting.extend(tensor.op.input_tensors)
+    return found
 
 
 def pad_pack(value: Value, shape: Sequence[int]) -> Pack:

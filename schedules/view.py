@@ -27,6 +27,7 @@ import numpy as np
 import tvm_ffi
 from tvm import ir as tvm_ir
 from tvm import sym, te, tirx
+from tvm.ir.expr import TensorLoad
 
 from ..ir.layout import Layout
 from ..ir.types import TensorType
@@ -128,15 +129,21 @@ def scope(make: Callable[[], Expr]) -> Expr:
 
 def is_small(expr: Expr) -> bool:
     """Whether an expression costs nothing to repeat: a variable, a constant or one load."""
-    return isinstance(expr, tirx.Var | tirx.IntImm | tirx.FloatImm | int | float) or (
-        isinstance(expr, tirx.BufferLoad | te.tensor.TensorSlice)
-        or type(expr).__name__ == "ProducerLoad"
-    )
+    if isinstance(expr, _ATOMS):
+        return True
+    operation = getattr(expr, "op", None)
+    return operation is not None and getattr(operation, "name", "") == "te.tensor_load"
+
+
+_ATOMS = (tirx.Var, tirx.IntImm, tirx.FloatImm, te.tensor.TensorSlice, TensorLoad, int, float)
 
 
 def bind(value: Expr, body: Callable[[Expr], Expr], name: str = "t") -> Expr:
     """`let t = value in body(t)`: the value is computed once however often the body uses it."""
-    if isinstance(value, tirx.Var | tirx.IntImm | tirx.FloatImm):
+    if isinstance(value, tirx.Var | tirx.IntImm | tirx.FloatImm) or (
+        # TVM's bounds of an integer Let differ by what encloses it, which it takes for an error.
+        is_small(value) and not dtype_of(value).startswith(("float", "bfloat"))
+    ):
         return body(value)
     variable = tirx.Var(name, dtype_of(value))
     return tirx.Let(variable, value, body(variable))
@@ -349,6 +356,8 @@ def materialise(view: View, type: TensorType, name: str, *, zero_pads: bool = Tr
         A te.Tensor of `type.physical_shape`.
     """
     zero = const(0, view.dtype)
+    if 0 in type.physical_shape:
+        return te.compute(type.physical_shape, lambda *_: zero, name=name)
 
     def element(*stored: Expr) -> Expr:
         variables = [(v, size) for v, size in zip(stored, type.physical_shape, strict=True)]

@@ -60,7 +60,7 @@ def _nonzero(b: Expr) -> Expr:
     return bind(
         b,
         lambda d: tirx.if_then_else(
-            tirx.EQ(d, _c(0, d)), fault.astype(dtype) + const(1, dtype), d
+            tirx.EQ(d, _c(0, d)), (fault + const(1, "int64")).astype(dtype), d
         ),
     )
 
@@ -96,8 +96,8 @@ def _floor_remainder(a: Expr, b: Expr) -> Expr:
     """The remainder with the divisor's sign, from the one with the dividend's."""
 
     def fixed(r: Expr) -> Expr:
-        differs = tirx.all(tirx.NE(r, _c(0, r)), tirx.NE(r < _c(0, r), b < _c(0, b)))
-        return tirx.Select(differs, r + b, r)
+        opposite = tirx.bitwise_xor(r, b) < _c(0, r)
+        return tirx.Select(tirx.all(tirx.NE(r, _c(0, r)), opposite), r + b, r)
 
     return bind(tirx.truncmod(a, b), fixed)
 
@@ -174,9 +174,8 @@ def _integer_power(context: Context, attrs: Any, x: Expr, y: Expr) -> Expr:
         reciprocal = tirx.Select(
             tirx.EQ(v, one), one, tirx.Select(tirx.EQ(v, const(-1, "int64")), minus, zero)
         )
-        positive = tirx.Select(e < zero, zero, e).astype("uint64")
-        raised = bind(positive, lambda p: power(v.astype("uint64"), p, 0)).astype("int64")
-        return tirx.Select(e < zero, reciprocal, raised)
+        raised = power(v.astype("uint64"), e.astype("uint64"), 0).astype("int64")
+        return bind(raised, lambda r: tirx.Select(e < zero, reciprocal, r))
 
     return bind(wide_x, lambda v: bind(wide_y, lambda e: both(v, e))).astype(dtype)
 

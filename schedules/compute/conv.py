@@ -12,10 +12,10 @@ from ...ir.types import TensorType
 from ..context import Context
 from ..view import Expr, View, const, guarded
 from . import Compute
-from .elements import cast_to, is_half
+from .elements import cast_to, is_half, widened
 from .window import read_padded
 
-__all__ = ["accumulator", "product"]
+__all__ = ["accumulator", "finished", "held", "product"]
 
 
 def accumulator(out: TensorType) -> str:
@@ -35,15 +35,15 @@ def finished(view: View, out: TensorType) -> View:
     return View(out.shape, dtype, lambda *i: cast_to(view(*i), dtype), reach=view.reach)
 
 
-def _held(view: View, context: Context, hint: str) -> View:
+def held(view: View, context: Context, hint: str) -> View:
     """The operand, as a stage if reading it is work: it is read many times."""
-    return view if view.cheap else context.materialise(view, hint)
+    return widened(view if view.cheap else context.materialise(view, hint))
 
 
 def _conv(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
-    x, w = (_held(v, context, h) for v, h in zip(inputs, ("conv_in", "conv_weight"), strict=True))
+    x, w = (held(v, context, h) for v, h in zip(inputs, ("conv_in", "conv_weight"), strict=True))
     out = out_types[0]
     dtype = accumulator(out)
     spatial = x.rank - 2
@@ -73,7 +73,7 @@ def _conv_transpose(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
     """Gathered, not scattered: out[o] sums x[i] w[k] over o + pad = i stride + k dilation."""
-    x, w = (_held(v, context, h) for v, h in zip(inputs, ("conv_in", "conv_weight"), strict=True))
+    x, w = (held(v, context, h) for v, h in zip(inputs, ("conv_in", "conv_weight"), strict=True))
     out = out_types[0]
     dtype = accumulator(out)
     spatial = x.rank - 2

@@ -43,6 +43,8 @@ def cast_to(value: Expr, dtype: str) -> Expr:
     given = dtype_of(value)
     if given == dtype:
         return value
+    if given == "bfloat16":
+        return cast_to(_as_float32(value), dtype)
     if dtype == "bool":
         return tirx.NE(value, const(0, given))
     if is_float(given) and not is_float(dtype) and dtype not in ("int64", "uint64"):
@@ -57,12 +59,20 @@ def widened(view: View) -> View:
     return View(
         view.shape,
         "float32",
-        lambda *i: view(*i).astype("float32"),
+        lambda *i: _as_float32(view(*i)),
         reach=view.reach,
         pad=None if view.pad is None else np.float32(view.pad),
         cheap=view.cheap,
         scalar=None if view.scalar is None else np.float32(view.scalar),
     )
+
+
+def _as_float32(value: Expr) -> Expr:
+    """A half float as float32; bfloat16 by its bits: TVM forgets to legalize it inside a Let."""
+    if dtype_of(value) != "bfloat16":
+        return value.astype("float32")
+    bits = tirx.reinterpret("uint16", value).astype("uint32")
+    return tirx.reinterpret("float32", tirx.shift_left(bits, const(16, "uint32")))
 
 
 def broadcast_index(indices: Sequence[Expr], shape: Sequence[int]) -> list[Expr]:

@@ -8,7 +8,6 @@ their own, so that the row's loop holds neither check nor call.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from tvm import tirx
@@ -16,7 +15,7 @@ from tvm import tirx
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..context import Context
-from ..view import Expr, View, bind, const, dtype_of
+from ..view import Expr, View, const, dtype_of
 from . import Compute
 from .elements import FAULT_INDEX
 
@@ -25,32 +24,27 @@ __all__ = ["checked_index", "checked_indices"]
 ROW = 4  # elements that one index must serve for its check to be worth a stage
 
 
-def checked_index(index: Expr, size: int) -> Expr:
-    """An i32 index in [0, size), wrapped from the end if negative, reported if out of range."""
-    dtype = dtype_of(index)
+def checked_index(raw: Expr, size: int) -> Expr:
+    """An i32 index in [0, size), wrapped from the end if negative, reported if out of range.
 
-    def check(raw: Expr) -> Expr:
-        wrapped = tirx.Select(raw < const(0, dtype), raw + const(size, dtype), raw)
-
-        def inside(at: Expr) -> Expr:
-            legal = tirx.all(at >= const(0, dtype), at < const(size, dtype))
-            fault = tirx.call_extern(
-                "int64", "lre_fault", const(FAULT_INDEX, "int64"), raw.astype("int64")
-            )
-            return tirx.if_then_else(legal, at.astype("int32"), fault.astype("int32"))
-
-        return bind(wrapped, inside, "at")
-
-    return bind(index, check, "raw")
+    `raw` is repeated, so it should be a load.
+    """
+    dtype = dtype_of(raw)
+    at = tirx.Select(raw < const(0, dtype), raw + const(size, dtype), raw)
+    legal = tirx.all(raw >= const(-size, dtype), raw < const(size, dtype))
+    fault = tirx.call_extern(
+        "int64", "lre_fault", const(FAULT_INDEX, "int64"), raw.astype("int64")
+    )
+    return tirx.if_then_else(legal, at.astype("int32"), fault.astype("int32"))
 
 
 def checked_indices(indices: View, size: int, served: int, context: Context) -> View:
     """The checked form of a tensor of indices; a stage if each serves a row of elements."""
-    view = View(indices.shape, "int32", lambda *i: checked_index(indices(*i), size))
-    if served < ROW and indices.cheap:
+    held = indices if indices.cheap else context.materialise(indices, "indices")
+    view = View(held.shape, "int32", lambda *i: checked_index(held(*i), size))
+    if served < ROW:
         return view
-    type = TensorType(DType.I32, indices.shape)
-    return context.materialise(view, "checked", type)
+    return context.materialise(view, "checked", TensorType(DType.I32, held.shape))
 
 
 def _gather(
@@ -106,15 +100,6 @@ def _coordinate(indices: View, k: int, size: int, served: int, context: Context)
         indices.shape[:-1], indices.dtype, lambda *i: indices(*i, k), cheap=indices.cheap
     )
     return checked_indices(column, size, served, context)
-
-
-def unravel(position: Expr, shape: Sequence[int]) -> list[Expr]:
-    """A row-major position as an index."""
-    index: list[Expr] = []
-    for size in reversed(shape):
-        index.append(position % size)
-        position = position // size
-    return index[::-1]
 
 
 COMPUTE: dict[str, Compute] = {

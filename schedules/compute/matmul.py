@@ -9,14 +9,14 @@ from ...ir.types import TensorType
 from ..context import Context
 from ..view import Expr, View, const
 from . import Compute
-from .conv import _held, accumulator, finished, product
+from .conv import held, accumulator, finished, product
 from .elements import broadcast_index
 
 
 def _matmul(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
-    a, b = (_held(v, context, h) for v, h in zip(inputs, ("matmul_a", "matmul_b"), strict=True))
+    a, b = (held(v, context, h) for v, h in zip(inputs, ("matmul_a", "matmul_b"), strict=True))
     out = out_types[0]
     dtype = accumulator(out)
     depth = a.shape[-2] if attrs.transpose_a else a.shape[-1]

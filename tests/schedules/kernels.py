@@ -152,8 +152,7 @@ def to_tvm(array: np.ndarray) -> Any:
 
     array = np.ascontiguousarray(array).reshape(array.shape)
     if array.dtype == ml_dtypes.bfloat16:
-        tensor = tvm.runtime.empty(array.shape, "bfloat16")
-        return tensor.copyfrom(array.view(np.uint16)) or tensor
+        return to_tvm(array.view(np.uint16))._create_view(array.shape, "bfloat16")
     tensor = tvm.runtime.empty(array.shape, str(array.dtype))
     if array.size:
         tensor.copyfrom(array)
@@ -161,11 +160,15 @@ def to_tvm(array: np.ndarray) -> Any:
 
 
 def from_tvm(tensor: Any, dtype: DType) -> np.ndarray:
-    array = np.asarray(tensor.numpy())
-    return array.view(ml_dtypes.bfloat16) if dtype is DType.BF16 else array
+    if dtype is DType.BF16:
+        bits = tensor._create_view(tensor.shape, "uint16").numpy()
+        return np.asarray(bits).view(ml_dtypes.bfloat16)
+    return np.asarray(tensor.numpy())
 
 
-def build(tasks: Sequence[Task], template: Template, configs: Sequence[Knobs | None] = ()) -> list[Kernel]:
+def build(
+    tasks: Sequence[Task], template: Template, configs: Sequence[Knobs | None] = ()
+) -> list[Kernel]:
     """Compile tasks of one target and level as one module (much faster than one by one)."""
     import tvm
 
