@@ -122,6 +122,10 @@ class Call:
     def get_floats(self, name: str, default: Sequence[float] | None = None) -> tuple[float, ...]:
         return tuple(float(v) for v in self._get(name, default))
 
+    def get_strings(self, name: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
+        values = self._get(name, default)
+        return tuple(v.decode(errors="replace") if isinstance(v, bytes) else v for v in values)
+
     def get_tensor(self, name: str) -> np.ndarray:
         """A tensor attribute. Raises Unsupported if it is missing or of an unknown dtype."""
         return self._reader.array(self._get(name, None))

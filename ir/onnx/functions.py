@@ -16,9 +16,27 @@ if TYPE_CHECKING:
 _CODES: dict[DType, int] = {dtype: code for code, dtype in DTYPES.items()}
 
 
-def model_functions(model: onnx.ModelProto) -> dict[tuple[str, str], onnx.FunctionProto]:
-    """(domain, name) -> function. (Overloads are told apart by name only.)"""
-    return {("" if f.domain == "ai.onnx" else f.domain, f.name): f for f in model.functions}
+FunctionKey = tuple[str, str, str]
+
+
+def function_key(function: onnx.FunctionProto) -> FunctionKey:
+    """Domain, name and overload of a function."""
+    return _key(function, function.name)
+
+
+def called_key(node: onnx.NodeProto) -> FunctionKey:
+    """The key of the function that a node would call."""
+    return _key(node, node.op_type)
+
+
+def _key(proto: onnx.FunctionProto | onnx.NodeProto, name: str) -> FunctionKey:
+    domain = "" if proto.domain == "ai.onnx" else proto.domain
+    return domain, name, getattr(proto, "overload", "")  # onnx 1.16 brought overloads
+
+
+def model_functions(model: onnx.ModelProto) -> dict[FunctionKey, onnx.FunctionProto]:
+    """The functions that a model defines."""
+    return {function_key(function): function for function in model.functions}
 
 
 def bind_attributes(

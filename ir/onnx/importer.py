@@ -20,7 +20,7 @@ from ..graph import Graph, Value
 from ..types import TensorType
 from .call import Call
 from .fold import Builder
-from .functions import bind_attributes, model_functions, schema_function
+from .functions import bind_attributes, called_key, model_functions, schema_function
 from .load import LoadedModel, load_model
 from .problems import Problem, Problems, Unsupported
 from .rules import RULES, Rule
@@ -210,7 +210,7 @@ class Importer:
                 raise Unsupported("functions are nested too deeply")
             if node.op_type == "If" and not domain:
                 return [] if blocked else self._branch(call, scope, opsets, depth)
-            function = self._functions.get((domain, node.op_type))
+            function = self._functions.get(called_key(node))
             rule = None if function is not None else RULES.get((domain, node.op_type))
             if blocked:
                 self._check_op(rule, call, function)

@@ -119,7 +119,22 @@ def _parse(data: bytes, file: Path) -> onnx.ModelProto:
             if data.lstrip()[: len(magic)] == magic:
                 raise ModelError(f"not an ONNX model, but {kind}", str(file), hint)
         raise ModelError("not an ONNX model", str(file))
+    _check_text(proto.graph, file)
     return proto
+
+
+def _check_text(graph: onnx.GraphProto, file: Path) -> None:
+    """Names must be UTF-8: protobuf gives others as bytes. Raises ModelError."""
+    names: list[object] = [tensor.name for tensor in graph.initializer]
+    names += [info.name for info in (*graph.input, *graph.output)]
+    for node in graph.node:
+        names += [node.op_type, node.domain, node.name, *node.input, *node.output]
+        for attribute in node.attribute:
+            names += [attribute.name, attribute.ref_attr_name]
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _check_text(attribute.g, file)
+    if any(isinstance(name, bytes) for name in names):
+        raise ModelError("the file is damaged: a name in it is not UTF-8", str(file))
 
 
 def _wire_problem(data: bytes) -> str:

@@ -20,6 +20,7 @@ from . import (
     norm,
     pool,
     quantize,
+    recurrent,
     reduce,
     resize,
     shape,
@@ -39,6 +40,7 @@ FAMILIES = (
     indexing,
     resize,
     quantize,
+    recurrent,
 )
 
 RULES: dict[tuple[str, str], Rule] = {

@@ -11,30 +11,22 @@ from ..problems import Unsupported
 
 
 def _upsample(call: Call) -> Results:
-    """Scales are an attribute until opset 8, an operand in 9."""
-    scales = (
-        call.get_floats("scales")
-        if call.has("scales")
-        else tuple(float(s) for s in call.known(1, "scales").reshape(-1))
-    )
-    mode = call.get_str("mode", "nearest")
-    return _resize(
-        call, call[0], mode=mode, scales=scales, coordinate="asymmetric", nearest_mode="floor"
-    )
-
-
-def _resize_10(call: Call) -> Results:
-    scales = tuple(float(s) for s in call.known(1, "scales").reshape(-1))
-    mode = call.get_str("mode", "nearest")
-    return _resize(
-        call, call[0], mode=mode, scales=scales, coordinate="asymmetric", nearest_mode="floor"
-    )
+    """Scales are an attribute until opset 8, an operand from 9 on; also Resize of opset 10."""
+    x, mode = call[0], call.get_str("mode", "nearest")
+    given = call.get_floats("scales") if call.has("scales") else _floats(call, 1, "scales")
+    if mode != "nearest":
+        return _resize(call, x, mode=mode, scales=given, coordinate="asymmetric")
+    # as in ONNX Runtime: upwards the element before the position counts, downwards the one after
+    up = tuple(max(scale, 1.0) for scale in given)
+    down = tuple(min(scale, 1.0) for scale in given)
+    x = _resize(call, x, scales=up, coordinate="asymmetric", nearest_mode="floor")
+    return _resize(call, x, scales=down, coordinate="asymmetric", nearest_mode="ceil")
 
 
 def resize(call: Call) -> Results:
     """From opset 11 on; from 18 on scales and sizes may be for some axes only."""
     if call.opset < 11:
-        return _resize_10(call)
+        return _upsample(call)
     x = call[0]
     axes = tuple(call.axis(a, x.rank) for a in call.get_ints("axes", tuple(range(x.rank))))
     scales = _floats(call, 2, "scales")
@@ -79,7 +71,8 @@ def _resize(call: Call, x: Value, **fields: object) -> Value:
     whole = all(s == 1.0 for s in scales) and (not sizes or sizes == x.shape)  # type: ignore[union-attr,attr-defined]
     if whole and fields["coordinate"] != "tf_crop_and_resize":
         return x
-    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(str(fields["mode"]), fields["mode"])
+    mode = str(fields.get("mode", "nearest"))
+    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
     if fields["coordinate"] == "tf_half_pixel_for_nn":
         # (o + 0.5) / scale with the mode floor, in terms of half_pixel: that minus 0.5, rounded
         raise Unsupported(

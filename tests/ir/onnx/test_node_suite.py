@@ -25,6 +25,7 @@ UNSUPPORTED = {
     "BatchNormalization",  # training
     "Bernoulli",
     "BitCast",
+    "Cast",  # to eight- and four-bit floats, to four- and two-bit integers
     "Col2Im",
     "DFT",
     "DeformConv",
@@ -55,7 +56,7 @@ DIFFERENT = {
     "test_resize_downsample_scales_linear_align_corners",
 }
 
-LEAST_PASSED = 1500
+LEAST_PASSED = 1490
 STATIC = ("static", "size of its result", "condition depends", "training_mode")
 
 

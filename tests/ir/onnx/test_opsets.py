@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+# ruff: noqa: E501
+
 X = "float[2,3,4,5] x"
 
 CASES = {
@@ -228,6 +230,26 @@ def test_agrees_with_onnxruntime(name: str, check) -> None:
     check(text, opset)
 
 
+RECURRENT = {
+    "lstm": "(float[5,2,3] x, float[1,16,3] w, float[1,16,4] r, float[1,32] b) => (float y, float h, float c)"
+    " { y, h, c = LSTM <hidden_size=4> (x, w, r, b) }",
+    "lstm-both-ways-lengths": "(float[5,2,3] x, float[2,16,3] w, float[2,16,4] r, float[2,32] b, float[2,2,4] h0,"
+    " float[2,2,4] c0) => (float y, float h, float c) <int32[2] n = {3,5}>"
+    ' { y, h, c = LSTM <hidden_size=4, direction="bidirectional"> (x, w, r, b, n, h0, c0) }',
+    "gru": "(float[5,2,3] x, float[1,12,3] w, float[1,12,4] r, float[1,24] b) => (float y, float h)"
+    " { y, h = GRU <hidden_size=4, linear_before_reset=1> (x, w, r, b) }",
+    "gru-reverse": "(float[5,2,3] x, float[1,12,3] w, float[1,12,4] r) => (float y)"
+    ' { y = GRU <hidden_size=4, direction="reverse"> (x, w, r) }',
+    "rnn": "(float[5,2,3] x, float[1,4,3] w, float[1,4,4] r, float[1,8] b) => (float y)"
+    ' { y = RNN <hidden_size=4, activations=["Relu"]> (x, w, r, b) }',
+}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_ops(name: str, check) -> None:
+    check(RECURRENT[name], 14)
+
+
 EQUATIONS = {
     "ij,jk->ik": ("2,3", "3,4"),
     "bij,bjk->bik": ("5,2,3", "5,3,4"),
@@ -237,7 +259,7 @@ EQUATIONS = {
     "ij->ji": ("2,3",),
     "ij->i": ("2,3",),
     "ii->i": ("3,3",),
-    "...ij,...jk": ("2,5,3,4", "5,4,6"),
+    "...ij,...jk": ("2,5,3,4", "1,5,4,6"),
     "ijk,k->j": ("2,3,4", "4"),
     "bn,anm,bm->ba": ("2,3", "5,3,4", "2,4"),
     "ij,ij->": ("2,3", "2,3"),
