@@ -69,8 +69,8 @@ def anchored(
     """
     require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
     require(task.level >= 2, "level 1 has plain loops only")
-    node = task.anchor
-    if node is None or node.op != op:
+    node = next((node for node in task.nodes if node.op == op), None)
+    if node is None:
         raise NotApplicable(f"no {op} in the body")
     require(node.inputs[0].dtype in dtypes, f"operand is {node.inputs[0].dtype.short}")
     others = [n.op for n in task.nodes if n is not node and not _is_injective(n)]
@@ -119,9 +119,10 @@ def _ancestors(task: Task, node: Node) -> tuple[Node, ...]:
 
 def epilogue_packs(parts: Anchored) -> dict[int, Pack]:
     """Packs of the constants other than the weight: padded to whole channel blocks."""
+    own = parts.node.inputs[1:]
+    inputs = parts.task.body.inputs
     packs = channel_packs(parts.task)
-    packs.pop(parts.weight_position, None) if parts.weight in parts.task.body.inputs else None
-    return packs
+    return {position: pack for position, pack in packs.items() if inputs[position] not in own}
 
 
 @dataclass
