@@ -406,3 +406,11 @@ def test_aarch64_emulated(toy, tmp_path):
     command += [str(c / "toy.c"), str(c / "stress.c"), "-o", str(program)]
     run(*command, *sources.LINK_LIBRARIES)
     assert run(emulator, "-cpu", "cortex-a72", "-L", str(sysroot), str(program)) == "ok\n"
+
+
+def test_documentation(toy_path, tmp_path):
+    """The Python of docs/runtime.md runs."""
+    text = (Path(__file__).parents[2] / "docs" / "runtime.md").read_text()
+    (tmp_path / "OUT").symlink_to(toy_path)
+    for block in re.findall(r"```python\n(.*?)```", text, re.S):
+        assert "toy-model float32" in run_python(block, cwd=tmp_path)
