@@ -161,7 +161,8 @@ def compile_with(options: CompileOptions, progress: Progress = _silent) -> Compi
     if options.verify:
         _check_runs_here(target)
     pool = WorkerPool(options.usable_jobs, options.plugins)
-    with OutputFolder(options.output_path) as folder, pool:
+    # absolute: the compiler runs in a folder of its own
+    with OutputFolder(options.output_path.absolute()) as folder, pool:
         pool.start()  # their imports overlap with ours
         progress("import", 0, 0)
         with clock("import"):
@@ -185,7 +186,7 @@ def compile_with(options: CompileOptions, progress: Progress = _silent) -> Compi
         files = folder.commit(result.library, result.schema)
     return CompileReport(
         path=options.output_path,
-        library=files["modelLibrary.so"],
+        library=options.output_path / files["modelLibrary.so"].name,
         model_id=result.model_id,
         target=_describe(target),
         level=options.level,
