@@ -128,10 +128,16 @@ class Call:
 
     def get_tensor(self, name: str) -> np.ndarray:
         """A tensor attribute. Raises Unsupported if it is missing or of an unknown dtype."""
-        return self._reader.array(self._get(name, None))
+        value = self._get(name, None)
+        if not isinstance(value, onnx.TensorProto):
+            raise Unsupported(f"attribute {name!r} is no tensor", "The model is not valid ONNX.")
+        return self._reader.array(value)
 
     def get_graph(self, name: str) -> onnx.GraphProto:
-        return self._get(name, None)
+        value = self._get(name, None)
+        if not isinstance(value, onnx.GraphProto):
+            raise Unsupported(f"attribute {name!r} is no graph", "The model is not valid ONNX.")
+        return value
 
     def get_dtype(self, name: str, default: int | None = None) -> DType:
         """An attribute that says an element type. Raises Unsupported for one that leip lacks."""

@@ -105,4 +105,5 @@ def schema_function(call: Call, probe: bool = False) -> onnx.FunctionProto | Non
 
 
 def _type(dtype: DType, shape: tuple[int, ...]) -> bytes:
-    return onnx.helper.make_tensor_type_proto(_CODES[dtype], shape).SerializeToString()
+    proto = onnx.helper.make_tensor_type_proto(_CODES[dtype], shape)
+    return bytes(proto.SerializeToString())

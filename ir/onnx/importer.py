@@ -33,6 +33,13 @@ MAX_DEPTH = 32
 
 Opsets = Mapping[str, int]
 
+# What a rule runs into when a node has attributes or operands that its op does not allow.
+INVALID = (ValueError, IndexError, KeyError, TypeError, ArithmeticError, MemoryError)
+INVALID_HINT = (
+    "The model may not be valid ONNX (onnx.checker.check_model says more); if it is, this is a"
+    " bug in leip."
+)
+
 
 class Unknown:
     """Stands for a value that a failed node would have made."""
@@ -196,7 +203,6 @@ class Importer:
         domain = "" if node.domain == "ai.onnx" else node.domain
         opset = opsets.get(domain, 0 if domain else self._opsets.get("", 0))
         kind = f"{domain}.{node.op_type}" if domain else node.op_type
-        where = Problem(kind, name, opset, "")
         inputs = [self._find(scope, i, kind, name) if i else None for i in node.input]
         known = [None if isinstance(value, Unknown) else value for value in inputs]
         wanted = [bool(output) and output in needed for output in node.output]
@@ -227,7 +233,10 @@ class Importer:
         except ConstraintError as error:
             self.problems.add(Problem(kind, name, opset, error.message, self._shape_hint()))
         except ModelError as error:
-            self.problems.add(Problem(where.op, name, opset, error.message, error.hint))
+            self.problems.add(Problem(kind, name, opset, error.message, error.hint))
+        except INVALID as error:
+            text = f"not understood ({type(error).__name__}: {error})"
+            self.problems.add(Problem(kind, name, opset, text, INVALID_HINT))
         return []
 
     def _check_op(self, rule: Rule | None, call: Call, function: object) -> None:
@@ -277,11 +286,7 @@ class Importer:
         self._nodes(nodes, wanted, scope, opsets, f"{call.name}/", depth + 1, attributes)
         if len(self.problems) > before:
             return []
-        results: list[Value | None] = []
-        for name in function.output:
-            value = self._find(scope, name, call.op_type, call.name) if name in wanted else None
-            results.append(value if isinstance(value, Value) else None)
-        return results
+        return self._wanted(function.output, wanted, scope, call)
 
     def _branch(self, call: Call, scope: Scope, opsets: Opsets, depth: int) -> list[Value | None]:
         """The branch of an `If` that a constant condition takes, in place of the node."""
@@ -297,11 +302,15 @@ class Importer:
         names = [output.name for output in body.output]
         wanted = [name for name, want in zip(names, call.wanted) if want]
         self._nodes(body.node, wanted, inner, opsets, f"{call.name}/", depth + 1, call.outer)
-        results: list[Value | None] = []
-        for name in names:
-            value = self._find(inner, name, "If", call.name) if name in wanted else None
-            results.append(value if isinstance(value, Value) else None)
-        return results
+        return self._wanted(names, wanted, inner, call)
+
+    def _wanted(
+        self, names: Sequence[str], wanted: Sequence[str], scope: Scope, call: Call
+    ) -> list[Value | None]:
+        """The values of a body's outputs, None for those that nobody reads."""
+        found = [self._find(scope, n, call.op_type, call.name) if n in wanted else None
+                 for n in names]  # fmt: skip
+        return [value if isinstance(value, Value) else None for value in found]
 
 
 def opsets_of(imports: Sequence[onnx.OperatorSetIdProto]) -> dict[str, int]:
@@ -337,6 +346,8 @@ def input_types(proto: onnx.ModelProto, where: str) -> list[onnx.ValueInfoProto]
     """
     weights = {tensor.name for tensor in proto.graph.initializer}
     inputs = [info for info in proto.graph.input if info.name not in weights]
+    if len({info.name for info in inputs}) != len(inputs):
+        raise ModelError("two inputs of the model have the same name", where)
     lines = []
     for info in inputs:
         kind = info.type.WhichOneof("value")

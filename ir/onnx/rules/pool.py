@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ...dtypes import DType
+from ...graph import Value
 from ..call import Call, Results, Rule
 from ..problems import Unsupported
 from .conv import without_negative_pads
@@ -18,15 +19,16 @@ def _max_pool(call: Call) -> Results:
         raise Unsupported(
             "its output Indices is used", "Models with MaxUnpool need another way to upsample."
         )
-    return _windowed(call, "max_pool")
+    return _windowed(call, "max_pool", call[0])
 
 
 def _average_pool(call: Call) -> Results:
-    return _windowed(call, "avg_pool", count_include_pad=call.get_bool("count_include_pad"))
+    return _windowed(
+        call, "avg_pool", call[0], count_include_pad=call.get_bool("count_include_pad")
+    )
 
 
-def _windowed(call: Call, op: str, x=None, **fields: bool):  # type: ignore[no-untyped-def]
-    x = call[0] if x is None else x
+def _windowed(call: Call, op: str, x: Value, **fields: bool) -> Value:
     kernel = call.get_ints("kernel_shape")
     strides, pads, dilations = window_of(call, x.shape[2:], kernel)
     x, pads = without_negative_pads(call, x, pads)

@@ -79,9 +79,9 @@ def _transpose(call: Call) -> Results:
 
 def _concat(call: Call) -> Results:
     values = [call[i] for i in range(len(call.inputs))]
-    axis = call.axis(call.get_int("axis", 1), values[0].rank)
     # exporters join with empty tensors; a rank-1 empty one may go with any rank
     kept = [v for v in values if v.type.size or v.rank != 1] or values[:1]
+    axis = call.axis(call.get_int("axis", 1), kept[0].rank)
     return kept[0] if len(kept) == 1 else call.op("concat", *kept, axis=axis)
 
 
@@ -158,7 +158,8 @@ def _expand(call: Call) -> Results:
 
 def expanded(call: Call, x: Value, shape: Sequence[int]) -> Value:
     """`x` broadcast with `shape`; `x` itself if that changes nothing."""
-    if np.broadcast_shapes(x.shape, tuple(1 if s == -1 else s for s in shape)) == x.shape:
+    tail = x.shape[x.rank - len(shape) :]
+    if len(shape) <= x.rank and all(s in (1, -1, size) for s, size in zip(shape, tail)):
         return x
     return call.op("expand", x, shape=tuple(shape))
 

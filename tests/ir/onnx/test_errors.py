@@ -178,6 +178,20 @@ def test_offsets_are_checked(entries: dict[str, str], external: Path) -> None:
     assert "takes bytes" in text or "is no number" in text
 
 
+def test_models_beyond_two_gigabytes(external: Path) -> None:
+    """The data file (with a hole in it) is mapped: only what is looked at is read."""
+    offset = 5 << 30
+    data = external.parent / "weights.bin"
+    weights = data.read_bytes()
+    with open(data, "r+b") as file:
+        file.seek(offset)
+        file.write(weights)
+    _relocate(external, offset=str(offset))
+    graph = import_model(external)
+    (constant,) = (node for node in graph.nodes() if node.op == "constant")
+    assert constant.output.array.tobytes() == weights
+
+
 def test_a_model_in_memory_has_no_folder(external: Path) -> None:
     proto = onnx.load(external, load_external_data=False)
     assert "the model has no folder" in _raises(ModelError, proto)
@@ -241,6 +255,12 @@ def test_used_indices_of_max_pool(model) -> None:
     assert "its output Indices is used" in _raises(ModelError, used)
     unused = model(f"(float[1,1,4,4] x) => (float y) {{ y, i = MaxPool {body} }}", 12)
     assert import_model(unused).outputs[0].shape == (1, 1, 3, 3)
+
+
+def test_attributes_that_make_no_sense(model) -> None:
+    proto = model('(float[2] x) => (float y) { y = LeakyRelu <alpha="steep"> (x) }')
+    text = _raises(ModelError, proto)
+    assert "not understood (ValueError" in text and "onnx.checker" in text
 
 
 def test_loops_are_problems_and_name_what_to_do() -> None:
