@@ -44,7 +44,7 @@ __asm__(".symver pthread_join,pthread_join@GLIBC_2.17");
 
 #define IDLE_NS 200000        /* how long a worker spins after its last inference */
 #define SPINS_PER_CLOCK 64    /* pauses between looks at the clock */
-#define SPINS 2000            /* pauses (some 20-80 us) before a waiting thread gives up its CPU ... */
+#define SPINS 500             /* pauses (some 15-35 us) before a waiting thread gives up its CPU ... */
 #define SPINS_OVERLOADED 32   /* ... and when there are more threads than CPUs */
 #define SPINS_TAKE_BACK 16    /* pauses (some 0.5 us) before work is taken back that was not begun */
 
