@@ -22,6 +22,8 @@ TEMPLATES: list[tuple[str, str]] = [
     ("x86.depthwise", "DepthwiseBlocked"),
     ("x86.conv_direct", "ConvDirect"),
     ("x86.matmul", "MatmulPacked"),
+    ("x86.batch_matmul", "BatchMatmul"),
+    ("x86.pool", "Pool"),
     ("generic.plain", "PlainTemplate"),
 ]
 GENERIC = "any_plain__generic"

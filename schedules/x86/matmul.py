@@ -26,7 +26,8 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, materialise, simplify
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .moves import PASS_CONFIG, parallel_stage, place_output
+from .moves import PASS_CONFIG, parallel_stage, place_output, vectorize_last
+from .tails import split_tails
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["MatmulPacked"]
@@ -116,7 +117,8 @@ class MatmulPacked(Template):
         schedule(sch, config, p, bool(p.parts.prologue))
         size = config.rows * config.vectors * p.machine.lanes * 4 * 2
         staged = p.parts.data.type.nbytes if p.parts.prologue else 0
-        return Lowered((sch.mod["main"],), size + staged + 4096, PASS_CONFIG)
+        function = split_tails(sch.mod["main"])
+        return Lowered((function,), size + staged + 4096, PASS_CONFIG)
 
 
 # --- the model --------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def cost(p: Problem, config: Config, threads: int) -> float:
     weights = config.vectors * machine.lanes * p.depth * 4
     step = machine.step_cycles(config.vectors, config.rows, weights <= machine.l1 // 4)
     burst = 1 + config.rows * config.vectors / machine.registers
-    finish = config.rows * config.vectors * (2.0 * burst if p.whole else 2.0 * machine.lanes)
+    finish = config.rows * config.vectors * (2.0 * burst if p.whole else 5.0)
     body = panels * strips * (p.depth * step + finish + 10)
     if config.order == "panels":
         again = machine.stream_cycles(p.rows * p.depth * 4, panels - 1)
@@ -301,4 +303,6 @@ def schedule(sch: Any, config: Config, p: Problem, staged: bool) -> None:
         sch.unroll(loop)
     sch.vectorize(lane)
     place_output(sch, out, parallel, buffered=p.buffered, vectorized=p.whole)
+    if not p.whole:
+        vectorize_last(sch, out, p.machine.lanes)
     sch.decompose_reduction(acc, ko)

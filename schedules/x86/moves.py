@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["PASS_CONFIG", "parallel_stage", "place_output", "unroll_tile"]
+__all__ = ["PASS_CONFIG", "parallel_stage", "place_output", "unroll_tile", "vectorize_last"]
 
 PASS_CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}, "tirx.disable_assert": True}
 
@@ -52,3 +52,9 @@ def parallel_stage(sch: Any, block: Any, lanes: int) -> None:
     if outer:
         sch.parallel(sch.fuse(*outer))
     sch.vectorize(last)
+
+
+def vectorize_last(sch: Any, block: Any, lanes: int) -> None:
+    """for j  ->  for vector: vectorized lane (guarded at the end: see `split_tails`)."""
+    _, lane = sch.split(axes_of(sch, block)[-1], [None, lanes])
+    sch.vectorize(lane)

@@ -26,7 +26,8 @@ from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchor
 from .conv_direct import UNROLLED_TILES
 from .conv_shape import ConvShape, channel_block
 from .depthwise import guards
-from .moves import PASS_CONFIG, place_output
+from .moves import PASS_CONFIG, vectorize_last
+from .tails import split_tails
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["Pool"]
@@ -128,7 +129,9 @@ class Pool(Template):
         require(1 <= config.cols <= p.machine.registers, "cols is out of range", InvalidConfig)
         sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
         schedule(sch, config, p)
-        return Lowered((sch.mod["main"],), 2 * config.cols * p.lanes * 4 + 1024, PASS_CONFIG)
+        return Lowered(
+            (split_tails(sch.mod["main"]),), 2 * config.cols * p.lanes * 4 + 1024, PASS_CONFIG
+        )
 
 
 def ranked(p: Problem, threads: int) -> list[Config]:
@@ -260,20 +263,10 @@ def schedule(sch: Any, config: Config, p: Problem) -> None:
         sch.unroll(kw)
     sch.unroll(col)
     sch.vectorize(lane)
-    if p.blocked:
-        place_output(sch, out, strip, buffered=p.buffered, vectorized=True)
-    else:
-        place_plain(sch, out, strip, p)
-    sch.decompose_reduction(acc, kh)
-
-
-def place_plain(sch: Any, out: Any, strip: Any, p: Problem) -> None:
-    """A plain output: vectors of columns where they are whole, else one column at a time."""
     if p.buffered:
         tile = sch.get_sblock("tile")
         sch.reverse_compute_at(tile, strip, preserve_unit_loops=True)
-        sch.vectorize(sch.split(sch.get_loops(tile)[-1], [None, p.lanes])[-1])
+        vectorize_last(sch, tile, p.lanes)
     sch.reverse_compute_at(out, strip, preserve_unit_loops=True)
-    last = sch.get_loops(out)[-1]
-    if p.shape.cols % p.lanes == 0:
-        sch.vectorize(sch.split(last, [None, p.lanes])[-1])
+    vectorize_last(sch, out, p.lanes)
+    sch.decompose_reduction(acc, kh)
