@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...graph import Value
@@ -147,6 +149,71 @@ def _masked(call: Call, scores: Value, batch: int, length: int) -> Value:
     return scores
 
 
+def _tensors(call: Call, count: int, first: int = 0) -> list[Value]:
+    """Operands (x, scale, zero point) from `first` on as floats."""
+    return [
+        quantize.dequantized(call, call[i], call[i + 1], call.optional(i + 2))
+        for i in range(first, first + 3 * count, 3)
+    ]
+
+
+def _qlinear_binary(op: str) -> Rule:
+    """A quantized op on two quantized tensors, by way of floats."""
+
+    def rule(call: Call) -> Results:
+        a, b = _tensors(call, 2)
+        return _requantized(call, call.op(op, a, b), 6)
+
+    return rule
+
+
+def _qlinear_unary(build: Callable[[Call, Value], Value]) -> Rule:
+    def rule(call: Call) -> Results:
+        (x,) = _tensors(call, 1)
+        return _requantized(call, build(call, x), 3)
+
+    return rule
+
+
+def _requantized(call: Call, y: Value, scale: int) -> Value:
+    """`y` in the scale and zero point that are operands `scale` and `scale + 1`."""
+    zero = call.optional(scale + 1)
+    return quantize.quantized(call, y, call[scale], zero, zero.dtype if zero else call[0].dtype)
+
+
+def _q_global_average_pool(call: Call, x: Value) -> Value:
+    last = call.get_bool("channels_last")
+    axes = tuple(range(1, x.rank - 1)) if last else tuple(range(2, x.rank))
+    return call.op("reduce_mean", x, axes=axes, keepdims=True)
+
+
+def _q_leaky_relu(call: Call, x: Value) -> Value:
+    return call.op("leaky_relu", x, alpha=call.get_float("alpha", 0.01))
+
+
+def _qlinear_concat(call: Call) -> Results:
+    """Operands: scale and zero point of y, then those triples."""
+    parts = _tensors(call, (len(call.inputs) - 2) // 3, 2)
+    y = call.op("concat", *parts, axis=call.axis(call.get_int("axis"), parts[0].rank))
+    return quantize.quantized(call, y, call[0], call[1], call[1].dtype)
+
+
+def _q_gemm(call: Call) -> Results:
+    """a (0..2), b (3..5), an i32 bias (6) in the scale of the product; y's scale (7), zero (8)."""
+    a, b = _tensors(call, 2)
+    y = call.op(
+        "matmul", a, b,
+        transpose_a=call.get_bool("transA"), transpose_b=call.get_bool("transB"),
+    )  # fmt: skip
+    alpha = call.get_float("alpha", 1.0)
+    if alpha != 1.0:
+        y = call.op("mul", y, call.scalar(alpha, y))
+    if call.optional(6) is not None:
+        scale = call.op("mul", call.scalar(alpha, y), call.op("mul", call[1], call[4]))
+        y = call.op("add", y, call.op("mul", call.cast(call[6], y.dtype), scale))
+    return y if call.optional(7) is None else _requantized(call, y, 7)
+
+
 _RULES: dict[str, Rule] = {
     "Gelu": _gelu,
     "BiasGelu": _bias_gelu,
@@ -163,6 +230,13 @@ _RULES: dict[str, Rule] = {
     "QuantizeLinear": quantize.RULES["QuantizeLinear"],
     "DequantizeLinear": quantize.RULES["DequantizeLinear"],
     "MatMulInteger": matmul.RULES["MatMulInteger"],
+    "QLinearAdd": _qlinear_binary("add"),
+    "QLinearMul": _qlinear_binary("mul"),
+    "QLinearSigmoid": _qlinear_unary(lambda call, x: call.op("sigmoid", x)),
+    "QLinearLeakyRelu": _qlinear_unary(_q_leaky_relu),
+    "QLinearGlobalAveragePool": _qlinear_unary(_q_global_average_pool),
+    "QLinearConcat": _qlinear_concat,
+    "QGemm": _q_gemm,
     "Identity": elementwise.identity,
 }
 

@@ -31,15 +31,19 @@ def _along(call: Call, value: Value, x: Value) -> Value:
 
 
 def _quantize_linear(call: Call) -> Results:
-    """saturate(round(x / scale) + zero point)."""
     x, scale, zero = call[0], call[1], call.optional(2)
     code = call.get_int("output_dtype", 0)
     to = zero.dtype if zero is not None else call.get_dtype("output_dtype") if code else DType.U8
+    return quantized(call, x, scale, zero, to)
+
+
+def quantized(call: Call, x: Value, scale: Value, zero: Value | None, to: DType) -> Value:
+    """saturate(round(x / scale) + zero point)."""
     if not to.is_integer:
         raise Unsupported(f"quantization to {to.value}")
     work = DType.F32 if not x.dtype.is_float or to.bits <= 16 else x.dtype
-    ratio = call.op("div", call.cast(x, work), _along(call, call.cast(scale, work), x))
-    y = call.op("round", ratio)
+    y = call.op("div", call.cast(x, work), _along(call, call.cast(scale, work), x))
+    y = call.op("round", y)
     if zero is not None:
         y = call.op("add", y, _along(call, call.cast(zero, work), x))
     info = np.iinfo(to.numpy)
@@ -47,16 +51,19 @@ def _quantize_linear(call: Call) -> Results:
 
 
 def _dequantize_linear(call: Call) -> Results:
-    """(x - zero point) * scale."""
     x, scale, zero = call[0], call[1], call.optional(2)
+    to = call.get_dtype("output_dtype") if call.get_int("output_dtype", 0) else scale.dtype
+    return call.cast(dequantized(call, x, scale, zero), to)
+
+
+def dequantized(call: Call, x: Value, scale: Value, zero: Value | None) -> Value:
+    """(x - zero point) * scale, in f32."""
     if x.dtype.is_float:
         raise Unsupported(f"dequantization of {x.dtype.value}")
-    to = call.get_dtype("output_dtype") if call.get_int("output_dtype", 0) else scale.dtype
     y = call.cast(x, DType.F32)
     if zero is not None:
         y = call.op("sub", y, _along(call, call.cast(zero, DType.F32), x))
-    y = call.op("mul", y, _along(call, call.cast(scale, DType.F32), x))
-    return call.cast(y, to)
+    return call.op("mul", y, _along(call, call.cast(scale, DType.F32), x))
 
 
 def _qlinear_conv(call: Call) -> Results:

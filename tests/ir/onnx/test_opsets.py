@@ -305,6 +305,26 @@ def test_attention_mask(check) -> None:
     check(text, 17, feeds={"m": mask}, domains=', "com.microsoft" : 1')
 
 
+SCALES = "float s = {0.02}, float t = {0.05}, float r = {0.07}, uint8 z = {3}, uint8 o = {9}"
+QUANTIZED = {
+    "add": "(uint8[2,3,4] a, uint8[2,3,4] b) => (uint8 y)"
+    f" <{SCALES}> {{ y = com.microsoft.QLinearAdd (a, s, z, b, t, o, r, z) }}",
+    "mul": "(uint8[2,3,4] a, uint8[4] b) => (uint8 y)"
+    f" <{SCALES}> {{ y = com.microsoft.QLinearMul (a, s, z, b, t, o, r, z) }}",
+    "concat": "(uint8[2,3] a, uint8[2,4] b) => (uint8 y)"
+    f" <{SCALES}> {{ y = com.microsoft.QLinearConcat <axis=1> (r, z, a, s, z, b, t, o) }}",
+    "pool": "(uint8[2,3,4,5] a) => (uint8 y)"
+    f" <{SCALES}> {{ y = com.microsoft.QLinearGlobalAveragePool (a, s, z, t, o) }}",
+    "gemm": "(uint8[2,3] a, uint8[3,4] b, int32[4] c) => (uint8 y)"
+    f" <{SCALES}> {{ y = com.microsoft.QGemm (a, s, z, b, t, o, c, r, z) }}",
+}
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_quantized_contrib_ops(name: str, check) -> None:
+    check(QUANTIZED[name], 13, tolerance=0, domains=', "com.microsoft" : 1')
+
+
 def test_quantized_conv_is_bit_exact(check) -> None:
     text = (
         "(uint8[1,3,6,6] x) => (uint8 y) <float xs = {0.02}, uint8 xz = {7}, int8[4,3,3,3] w = {"
