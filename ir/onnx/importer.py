@@ -18,7 +18,7 @@ import onnx
 from ...errors import ConstraintError, ModelError
 from ..graph import Graph, Value
 from ..types import TensorType
-from .call import Call
+from .call import Call, Results
 from .fold import Builder
 from .functions import bind_attributes, called_key, model_functions, schema_function
 from .load import LoadedModel, load_model
@@ -222,8 +222,7 @@ class Importer:
                 self._check_op(rule, call, function)
                 return []
             if rule is not None:
-                results = rule(call)
-                return (results,) if isinstance(results, Value) else results
+                return _all_wanted(rule(call), call)
             function = function or schema_function(call)
             if function is None:
                 raise Unsupported("this op is not supported", _advice(domain, node.op_type, opset))
@@ -311,6 +310,15 @@ class Importer:
         found = [self._find(scope, n, call.op_type, call.name) if n in wanted else None
                  for n in names]  # fmt: skip
         return [value if isinstance(value, Value) else None for value in found]
+
+
+def _all_wanted(results: Results, call: Call) -> Sequence[Value | None]:
+    """A rule's results. Raises Unsupported if one that is read is missing."""
+    values = (results,) if isinstance(results, Value) else tuple(results)
+    for index, want in enumerate(call.wanted):
+        if want and (index >= len(values) or values[index] is None):
+            raise Unsupported(f"its output {index} is used")
+    return values
 
 
 def opsets_of(imports: Sequence[onnx.OperatorSetIdProto]) -> dict[str, int]:

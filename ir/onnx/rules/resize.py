@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from ...graph import Value
+from ...ops.resize import ResizeAttrs, positions, resized
 from ..call import Call, Results, Rule
 from ..problems import Unsupported
 
@@ -80,7 +83,49 @@ def _resize(call: Call, x: Value, **fields: object) -> Value:
             "Export with opset 13 or later.",
         )
     fields["mode"] = mode
+    if fields.pop("antialias", False) and mode != "nearest":
+        return _smoothed(call, x, ResizeAttrs(**fields))  # type: ignore[arg-type]
     return call.op("resize", x, **fields)
+
+
+def _smoothed(call: Call, x: Value, attrs: ResizeAttrs) -> Value:
+    """With antialias: one product with a matrix of filter weights per axis that shrinks."""
+    shape = resized(attrs, x.shape)
+    for axis in range(x.rank):
+        size, count = x.shape[axis], shape[axis]
+        if size == count:
+            continue
+        matrix = call.constant(_filter(attrs, axis, size, count).astype(x.dtype.numpy))
+        if axis == x.rank - 2:
+            x = call.op("matmul", matrix, x)
+        else:
+            perm = [*(i for i in range(x.rank) if i != axis), axis]
+            y = call.op("matmul", call.transpose(x, perm), matrix, transpose_b=True)
+            x = call.transpose(y, [perm.index(i) for i in range(x.rank)])
+    return x
+
+
+def _filter(attrs: ResizeAttrs, axis: int, size: int, count: int) -> np.ndarray:
+    """Weights [count, size]: the kernel, stretched by the factor of reduction.
+
+    What lies beyond the border counts for the border, or nothing with exclude_outside.
+    """
+    scale = attrs.scales[axis] if attrs.scales else count / size
+    stretch = min(scale, 1.0)
+    at = positions(attrs, axis, size, count).astype(np.float64)[:, None]
+    margin = 0 if attrs.exclude_outside else math.ceil(2 / stretch) + 1
+    index = np.arange(-margin, size + margin)
+    d = np.abs(index - at) * stretch
+    if attrs.mode == "linear":
+        weights = np.maximum(1 - d, 0)
+    else:
+        a = attrs.cubic_a
+        near = ((a + 2) * d - (a + 3)) * d * d + 1
+        far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+        weights = np.where(d <= 1, near, np.where(d < 2, far, 0))
+    inside = np.zeros((count, size))
+    np.add.at(inside, (slice(None), np.clip(index, 0, size - 1)), weights)
+    return inside / np.sum(inside, axis=1, keepdims=True)
 
 
 def _floats(call: Call, index: int, what: str) -> tuple[float, ...]:

@@ -41,7 +41,6 @@ UNSUPPORTED = {
     "OptionalGetElement",
     "OptionalHasElement",
     "RandomUniformLike",
-    "Resize",  # antialias
     "RoiAlign",
     "STFT",
     "Scan",

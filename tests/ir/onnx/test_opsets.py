@@ -112,6 +112,16 @@ CASES = {
         f"({X}) => (float y) <int64[2] s = {{8,12}}>"
         ' { y = Resize <axes=[2,3], keep_aspect_ratio_policy="not_larger"> (x, , , s) }',
     ),
+    "resize-18-antialias-linear": (
+        18,
+        "(float[1,2,11,14] x) => (float y) <int64[4] s = {1,2,5,4}>"
+        ' { y = Resize <mode="linear", antialias=1> (x, , , s) }',
+    ),
+    "resize-18-antialias-cubic": (
+        18,
+        "(float[1,2,11,14] x) => (float y) <int64[4] s = {1,2,5,4}>"
+        ' { y = Resize <mode="cubic", antialias=1> (x, , , s) }',
+    ),
     "resize-19": (
         19,
         f"({X}) => (float y) <float[4] s = {{1.0,1.0,1.3,0.7}}>"
