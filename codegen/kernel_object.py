@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ __all__ = ["PREFIX", "compile_lowered", "entry_point", "kernel_stem", "kernel_sy
 
 # Functions become direct symbols of the object file; the prefix marks what TVM adds itself.
 PREFIX = "leip_"
+
+_SHT_PROGBITS, _SHT_INIT_ARRAY = 1, 14
+_STARTUP, _UNUSED = b".init_array", b".leip_unusd"
 
 
 def kernel_stem(task: Task) -> str:
@@ -63,4 +67,22 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
     with tempfile.TemporaryDirectory(prefix="leip-") as folder:
         path = Path(folder) / "kernel.o"
         library.write_to_file(str(path), "o")
-        return path.read_bytes()
+        return without_startup(path.read_bytes())
+
+
+def without_startup(data: bytes) -> bytes:
+    """An object file whose start-up list is an ordinary section, which the linker then drops.
+
+    TVM registers every function when the library is loaded, with code for the target's CPU: that
+    would run before the engine has asked whether this CPU can run it.
+    """
+    raw = bytearray(data)
+    (start,) = struct.unpack_from("<Q", raw, 0x28)
+    size, count, names = struct.unpack_from("<HHH", raw, 0x3A)
+    (strings,) = struct.unpack_from("<Q", raw, start + names * size + 0x18)
+    for header in range(start, start + count * size, size):
+        name, kind = struct.unpack_from("<II", raw, header)
+        if kind == _SHT_INIT_ARRAY:
+            struct.pack_into("<I", raw, header + 4, _SHT_PROGBITS)
+            raw[strings + name : strings + name + len(_STARTUP)] = _UNUSED
+    return bytes(raw)

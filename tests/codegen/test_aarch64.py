@@ -53,7 +53,7 @@ def test_mobilenet_v2(emulate, tmp_path: Path) -> None:  # type: ignore[no-untyp
     arm = leip.compile(
         model,
         tmp_path / "arm",
-        target=f"llvm -device=arm_cpu -model=bcm2837 -mtriple={TRIPLE} -mattr=+neon -mcpu=cortex-a72",
+        target=f"llvm -device=arm_cpu -model=bcm2837 -mtriple={TRIPLE} -mcpu=cortex-a72",
         threads=2,
     )
     assert tuple(map(int, arm.glibc.split("."))) <= (2, 28)

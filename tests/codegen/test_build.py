@@ -56,6 +56,8 @@ def test_the_fence(build: Build, net: Graph) -> None:
     assert all(name.startswith("lre_") for name in facts.exports) and facts.exports
     assert all(name.startswith(("libc.", "libm.", "libpthread.", "ld-")) for name in facts.needed)
     assert facts.glibc.startswith("2.")
+    # no code of a kernel runs when the object is loaded, before its CPU is checked
+    assert facts.sections.get(".init_array", 0) <= 8 and ".leip_unusd" not in facts.sections
     shown = subprocess.run(["nm", "-D", "--defined-only", result.library], capture_output=True)
     if shown.returncode == 0:
         names = [line.split()[-1] for line in shown.stdout.decode().splitlines()]
@@ -176,6 +178,7 @@ def test_an_object_for_another_machine(net: Graph, tmp_path: Path, pool: WorkerP
     assert raw[18] == 183  # aarch64
     facts = read_elf(result.library)
     assert all(name.startswith("lre_") for name in facts.exports)
+    assert facts.sections.get(".init_array", 0) <= 8 and ".leip_unusd" not in facts.sections
     assert tuple(map(int, result.elf.glibc.split("."))) <= (2, 28)
     with result.library.open("rb") as file, pytest.raises(ValueError, match="aarch64"):
         read_tail(file.fileno(), "it")
