@@ -1,0 +1,318 @@
+"""canonicalize: one spelling for what can be said in several ways."""
+
+from __future__ import annotations
+
+import pytest
+from pass_checks import graph
+
+X = "%x: f32[2,3,4]"
+IMAGE = "%x: f32[1,4,6,6]"
+
+# what → (inputs, before, after)
+FIRES = {
+    "identity": (X, "%y = identity(%x)\nreturn %y", "return %x \"y\""),
+    "cast to itself": (X, "%y = cast(%x) {to=f32}\nreturn %y", 'return %x "y"'),
+    "times one": (X, "%c = constant {value=fill(1)} : f32[4]\n%y = mul(%x, %c)\nreturn %y",
+                  'return %x "y"'),
+    "plus zero": (X, "%c = constant {value=0.0} : f32[]\n%y = add(%c, %x)\nreturn %y",
+                  'return %x "y"'),
+    "to the power of one": (X, "%c = constant {value=1.0} : f32[]\n%y = pow(%x, %c)\nreturn %y",
+                            'return %x "y"'),
+    "constant goes second": (
+        X, "%c = constant {value=random(1)} : f32[4]\n%y = add(%c, %x)\nreturn %y",
+        "%c = constant {value=random(1)} : f32[4]\n%y = add(%x, %c)\nreturn %y"),
+    "uniform constant is a scalar": (
+        X, "%c = constant {value=fill(3)} : f32[3,4]\n%y = mul(%x, %c)\nreturn %y",
+        "%c = constant {value=3.0} : f32[]\n%y = mul(%x, %c)\nreturn %y"),
+    "leading ones go": (
+        X, "%c = constant {value=[[[1.0],[2.0],[3.0]]]} : f32[1,3,1]\n%y = add(%x, %c)\nreturn %y",
+        "%c = constant {value=[[1.0],[2.0],[3.0]]} : f32[3,1]\n%y = add(%x, %c)\nreturn %y"),
+    "minus a constant": (
+        X, "%c = constant {value=2.5} : f32[]\n%y = sub(%x, %c)\nreturn %y",
+        "%c = constant {value=-2.5} : f32[]\n%y = add(%x, %c)\nreturn %y"),
+    "divided by a power of two": (
+        X, "%c = constant {value=8.0} : f32[]\n%y = div(%x, %c)\nreturn %y",
+        "%c = constant {value=0.125} : f32[]\n%y = mul(%x, %c)\nreturn %y"),
+    "squared": (X, "%c = constant {value=2.0} : f32[]\n%y = pow(%x, %c)\nreturn %y",
+                "%y = mul(%x, %x)\nreturn %y"),
+    "cubed": (X, "%c = constant {value=3.0} : f32[]\n%y = pow(%x, %c)\nreturn %y",
+              "%s = mul(%x, %x)\n%y = mul(%s, %x)\nreturn %y"),
+    "square root as a power": (
+        X, "%c = constant {value=0.5} : f32[]\n%y = pow(%x, %c)\nreturn %y",
+        "%y = sqrt(%x)\nreturn %y"),
+    "constants merge": (
+        X, """%a = constant {value=2.0} : f32[]
+        %b = constant {value=4.0} : f32[]
+        %s = mul(%x, %a)
+        %y = mul(%s, %b)
+        return %y""",
+        "%c = constant {value=8.0} : f32[]\n%y = mul(%x, %c)\nreturn %y"),
+    "relu6 from maximum and minimum": (
+        X, """%a = constant {value=0.0} : f32[]
+        %b = constant {value=6.0} : f32[]
+        %s = maximum(%x, %a)
+        %y = minimum(%s, %b)
+        return %y""",
+        "%y = clip(%x) {min=0.0, max=6.0}\nreturn %y"),
+    "relu of relu": (X, "%a = relu(%x)\n%y = relu(%a)\nreturn %y", "%y = relu(%x)\nreturn %y"),
+    "clip without bounds": (X, "%y = clip(%x)\nreturn %y", 'return %x "y"'),
+    "clip at zero": (X, "%y = clip(%x) {min=0.0}\nreturn %y", "%y = relu(%x)\nreturn %y"),
+    "clip of relu": (X, "%a = relu(%x)\n%y = clip(%a) {max=6.0}\nreturn %y",
+                     "%y = clip(%x) {min=0.0, max=6.0}\nreturn %y"),
+    "two signs": (X, "%a = neg(%x)\n%y = neg(%a)\nreturn %y", 'return %x "y"'),
+    "abs of abs": (X, "%a = abs(%x)\n%y = abs(%a)\nreturn %y", "%y = abs(%x)\nreturn %y"),
+    "plus the negative": ("%x: f32[4], %z: f32[4]", "%a = neg(%z)\n%y = add(%x, %a)\nreturn %y",
+                          "%y = sub(%x, %z)\nreturn %y"),
+    "plus itself": (X, "%y = add(%x, %x)\nreturn %y",
+                    "%c = constant {value=2.0} : f32[]\n%y = mul(%x, %c)\nreturn %y"),
+    "one branch of where": (
+        "%x: f32[4], %z: f32[4]",
+        "%c = constant {value=true} : bool[]\n%y = where(%c, %x, %z)\nreturn %y",
+        'return %x "y"'),
+    "where with equal branches": (
+        "%x: f32[4], %c: bool[4]", "%y = where(%c, %x, %x)\nreturn %y", 'return %x "y"'),
+    "reciprocal square root": (
+        X, "%c = constant {value=1.0} : f32[]\n%a = sqrt(%x)\n%y = div(%c, %a)\nreturn %y",
+        "%y = rsqrt(%x)\nreturn %y"),
+    "prelu with one slope": (
+        X, "%c = constant {value=fill(0.25)} : f32[4]\n%y = prelu(%x, %c)\nreturn %y",
+        "%y = leaky_relu(%x) {alpha=0.25}\nreturn %y"),
+    "widening cast and back": (
+        X, "%a = cast(%x) {to=f64}\n%y = cast(%a) {to=f32}\nreturn %y", 'return %x "y"'),
+    # movement
+    "reshape to the same shape": (X, "%y = reshape(%x) {shape=[2,3,4]}\nreturn %y",
+                                  'return %x "y"'),
+    "reshape of reshape": (
+        X, "%a = reshape(%x) {shape=[6,4]}\n%y = reshape(%a) {shape=[2,12]}\nreturn %y",
+        "%y = reshape(%x) {shape=[0,-1]}\nreturn %y"),
+    "transposes cancel": (
+        X, "%a = transpose(%x) {perm=[1,2,0]}\n%y = transpose(%a) {perm=[2,0,1]}\nreturn %y",
+        'return %x "y"'),
+    "transposes compose": (
+        X, "%a = transpose(%x) {perm=[1,2,0]}\n%y = transpose(%a) {perm=[1,2,0]}\nreturn %y",
+        "%y = transpose(%x) {perm=[2,0,1]}\nreturn %y"),
+    "transpose of an axis of one": (
+        "%x: f32[4,1,5]", "%y = transpose(%x) {perm=[1,0,2]}\nreturn %y",
+        "%y = reshape(%x) {shape=[1,4,5]}\nreturn %y"),
+    "slice of everything": (
+        X, "%y = slice(%x) {axes=[1], starts=[0], ends=[3], steps=[1]}\nreturn %y",
+        'return %x "y"'),
+    "slice of slice": (
+        X, """%a = slice(%x) {axes=[1], starts=[1], ends=[3], steps=[1]}
+        %y = slice(%a) {axes=[1,2], starts=[1,0], ends=[2,2], steps=[1,1]}
+        return %y""",
+        "%y = slice(%x) {axes=[1,2], starts=[2,0], ends=[3,2], steps=[1,1]}\nreturn %y"),
+    "split": (
+        X, "%a, %b = split(%x) {axis=2, sizes=[1,3]}\nreturn %a, %b",
+        """%a = slice(%x) {axes=[2], starts=[0], ends=[1], steps=[1]}
+        %b = slice(%x) {axes=[2], starts=[1], ends=[4], steps=[1]}
+        return %a, %b"""),
+    "split with an unused piece": (
+        X, "%a, %b = split(%x) {axis=2, sizes=[1,3]}\n%y = relu(%b)\nreturn %y",
+        """%b = slice(%x) {axes=[2], starts=[1], ends=[4], steps=[1]}
+        %y = relu(%b)
+        return %y"""),
+    "gather of one row": (
+        X, "%i = constant {value=1} : i64[]\n%y = gather(%x, %i) {axis=1}\nreturn %y",
+        """%a = slice(%x) {axes=[1], starts=[1], ends=[2], steps=[1]}
+        %y = reshape(%a) {shape=[0,-1]}
+        return %y"""),
+    "concat of one": (X, "%y = concat(%x) {axis=1}\nreturn %y", 'return %x "y"'),
+    "concat of concat": (
+        X, "%a = concat(%x, %x) {axis=1}\n%y = concat(%a, %x) {axis=1}\nreturn %y",
+        "%y = concat(%x, %x, %x) {axis=1}\nreturn %y"),
+    "expand to the same shape": (X, "%y = expand(%x) {shape=[1,1,4]}\nreturn %y", 'return %x "y"'),
+    "expand before a sum": (
+        "%x: f32[4,1], %z: f32[4,5]", "%a = expand(%x) {shape=[4,5]}\n%y = add(%a, %z)\nreturn %y",
+        "%y = add(%x, %z)\nreturn %y"),
+    "tile of axes of one": (
+        "%x: f32[4,1]", "%y = tile(%x) {repeats=[1,3]}\nreturn %y",
+        "%y = expand(%x) {shape=[-1,3]}\nreturn %y"),
+    "pad of nothing": (X, "%y = pad(%x) {pads=[0,0,0,0,0,0]}\nreturn %y", 'return %x "y"'),
+    # reshape, slice, transpose: in that order
+    "reshape before transpose": (
+        X, "%a = transpose(%x) {perm=[0,2,1]}\n%y = reshape(%a) {shape=[2,2,2,3]}\nreturn %y",
+        """%a = reshape(%x) {shape=[0,0,2,2]}
+        %y = transpose(%a) {perm=[0,2,3,1]}
+        return %y"""),
+    "slice before transpose": (
+        X, """%a = transpose(%x) {perm=[2,0,1]}
+        %y = slice(%a) {axes=[0], starts=[1], ends=[3], steps=[1]}
+        return %y""",
+        """%a = slice(%x) {axes=[2], starts=[1], ends=[3], steps=[1]}
+        %y = transpose(%a) {perm=[2,0,1]}
+        return %y"""),
+    "reshape before slice": (
+        "%i: f32[5,12]", """%x = relu(%i)
+        %a = slice(%x) {axes=[1], starts=[4], ends=[8], steps=[1]}
+        %y = reshape(%a) {shape=[5,2,2]}
+        return %y""",
+        """%x = relu(%i)
+        %a = reshape(%x) {shape=[0,6,2]}
+        %y = slice(%a) {axes=[1], starts=[2], ends=[4], steps=[1]}
+        return %y"""),
+    "the keys among queries, keys, values": (
+        "%i: f32[5,3,4]", """%x = relu(%i)
+        %a = slice(%x) {axes=[1], starts=[1], ends=[2], steps=[1]}
+        %y = reshape(%a) {shape=[5,2,2]}
+        return %y""",
+        """%x = relu(%i)
+        %a = reshape(%x) {shape=[0,6,2]}
+        %y = slice(%a) {axes=[1], starts=[2], ends=[4], steps=[1]}
+        return %y"""),
+    "activation before reshape": (
+        X, "%a = exp(%x)\n%b = reshape(%a) {shape=[0,-1]}\n%y = relu(%b)\nreturn %y",
+        "%a = exp(%x)\n%b = relu(%a)\n%y = reshape(%b) {shape=[0,-1]}\nreturn %y"),
+    "bias before reshape": (
+        X, """%c = constant {value=random(1)} : f32[4]
+        %a = exp(%x)
+        %b = reshape(%a) {shape=[6,4]}
+        %y = add(%b, %c)
+        return %y""",
+        """%c = constant {value=random(1)} : f32[4]
+        %a = exp(%x)
+        %b = add(%a, %c)
+        %y = reshape(%b) {shape=[6,4]}
+        return %y"""),
+    "residual before reshape": (
+        "%x: f32[6,4], %r: f32[2,3,4]", """%w = constant {value=random(1)} : f32[4,4]
+        %a = matmul(%x, %w)
+        %b = reshape(%a) {shape=[2,3,4]}
+        %y = add(%r, %b)
+        return %y""",
+        """%w = constant {value=random(1)} : f32[4,4]
+        %a = matmul(%x, %w)
+        %s = reshape(%r) {shape=[6,4]}
+        %b = add(%s, %a)
+        %y = reshape(%b) {shape=[2,3,4]}
+        return %y"""),
+    # windows
+    "pool over everything": (
+        IMAGE,
+        "%y = avg_pool(%x) {kernel=[6,6], strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}\n"
+        "return %y",
+        "%y = reduce_mean(%x) {axes=[2,3]}\nreturn %y"),
+    "pool over nothing": (
+        IMAGE,
+        "%y = max_pool(%x) {kernel=[1,1], strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}\n"
+        "return %y",
+        'return %x "y"'),
+    "pad into conv": (
+        IMAGE, """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %a = pad(%x) {pads=[0,0,1,2,0,0,0,1]}
+        %y = conv(%a, %w) {strides=[1,1], pads=[0,0,1,1], dilations=[1,1]}
+        return %y""",
+        """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %y = conv(%x, %w) {strides=[1,1], pads=[1,2,1,2], dilations=[1,1]}
+        return %y"""),
+    "global pool keeps its axes": (
+        IMAGE, "%y = reduce_mean(%x) {axes=[2,3], keepdims=false}\nreturn %y",
+        "%a = reduce_mean(%x) {axes=[2,3]}\n%y = reshape(%a) {shape=[0,0]}\nreturn %y"),
+    "reduction over an axis of one": (
+        "%x: f32[4,1]", "%y = reduce_sum(%x) {axes=[1], keepdims=false}\nreturn %y",
+        "%y = reshape(%x) {shape=[0]}\nreturn %y"),
+    "conv over a line": (
+        "%x: f32[1,4,9], %w: f32[2,4,3]",
+        "%y = conv(%x, %w) {strides=[2], pads=[1,1], dilations=[1]}\nreturn %y",
+        """%a = reshape(%x) {shape=[0,0,1,9]}
+        %b = reshape(%w) {shape=[0,0,1,3]}
+        %c = conv(%a, %b) {strides=[1,2], pads=[0,1,0,1], dilations=[1,1]}
+        %y = reshape(%c) {shape=[0,0,-1]}
+        return %y"""),
+}  # fmt: skip
+
+# what → (inputs, text, reason)
+KEEPS = {
+    "reciprocal that is not accurate": (
+        X, "%c = constant {value=0.0} : f32[]\n%y = div(%x, %c)\nreturn %y",
+        "without an accurate reciprocal"),
+    "inner sum with another reader": (
+        X, """%a = constant {value=2.0} : f32[]
+        %s = mul(%x, %a)
+        %b = constant {value=4.0} : f32[]
+        %y = mul(%s, %b)
+        return %s, %y""", "the inner result has other users"),
+    "clips without overlap": (
+        X, "%a = clip(%x) {min=2.0}\n%y = clip(%a) {max=1.0}\nreturn %y",
+        "the ranges do not overlap"),
+    "narrowing cast and back": (
+        X, "%a = cast(%x) {to=i32}\n%y = cast(%a) {to=f32}\nreturn %y", "i32 does not hold every"),
+    "slice with steps": (
+        X, """%a = slice(%x) {axes=[2], starts=[0], ends=[4], steps=[2]}
+        %y = slice(%a) {axes=[2], starts=[0], ends=[1], steps=[1]}
+        return %y""", "a step is not 1"),
+    "gather in another order": (
+        X, "%i = constant {value=[2,0]} : i64[2]\n%y = gather(%x, %i) {axis=1}\nreturn %y",
+        "not consecutive"),
+    "gather out of range": (
+        X, "%i = constant {value=9} : i64[]\n%y = gather(%x, %i) {axis=1}\nreturn %y",
+        "out of range"),
+    "inner concat with another reader": (
+        X, "%a = concat(%x, %x) {axis=1}\n%y = concat(%a, %x) {axis=1}\nreturn %a, %y",
+        "the inner concat has other users"),
+    "pad that is not zero": (
+        IMAGE, """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %a = pad(%x) {pads=[0,0,1,1,0,0,1,1], value=1.0}
+        %y = conv(%a, %w) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}
+        return %y""", "the padding is not zero"),
+    "pad of channels": (
+        IMAGE, """%w = constant {value=random(1)} : f32[2,5,3,3]
+        %a = pad(%x) {pads=[0,1,0,0,0,0,0,0]}
+        %y = conv(%a, %w) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}
+        return %y""", "not around spatial axes only"),
+    "reshape that merges transposed axes": (
+        X, "%a = transpose(%x) {perm=[0,2,1]}\n%y = reshape(%a) {shape=[0,-1]}\nreturn %y",
+        "the reshape merges axes"),
+    "slice that cuts through new axes": (
+        "%i: f32[5,12]", """%x = relu(%i)
+        %a = slice(%x) {axes=[1], starts=[3], ends=[7], steps=[1]}
+        %y = reshape(%a) {shape=[0,2,2]}
+        return %y""", "does not fall on borders"),
+    "constant that varies within regrouped axes": (
+        X, """%c = constant {value=random(1)} : f32[4]
+        %a = exp(%x)
+        %b = reshape(%a) {shape=[12,2]}
+        %d = constant {value=[1.0,2.0]} : f32[2]
+        %y = add(%b, %d)
+        return %y""".replace("%c = constant {value=random(1)} : f32[4]\n", ""),
+        "varies within axes"),
+    "padded pool over everything": (
+        IMAGE,
+        "%y = avg_pool(%x) {kernel=[6,6], strides=[9,9], pads=[1,1,1,1], dilations=[1,1]}\n"
+        "return %y",
+        "the pool is padded"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FIRES)
+def test_fires(check_pass, what):
+    inputs, before, after = FIRES[what]
+    check_pass("canonicalize", graph(inputs, before), after=graph(inputs, after))
+
+
+@pytest.mark.parametrize("what", KEEPS)
+def test_keeps(check_pass, what):
+    inputs, text, reason = KEEPS[what]
+    check_pass("canonicalize", graph(inputs, text), unchanged=reason)
+
+
+def test_fires_twice_and_output_survives(check_pass):
+    check_pass(
+        "canonicalize",
+        graph(
+            X, "%a = relu(%x)\n%b = relu(%a)\n%c = identity(%b)\n%d = identity(%c)\nreturn %b, %d"
+        ),
+        after=graph(X, '%b = relu(%x)\nreturn %b, %b "d"'),
+    )
+
+
+def test_exact_leaves_rounding_alone(check_pass):
+    text = graph(X, "%c = constant {value=3.0} : f32[]\n%y = div(%x, %c)\nreturn %y")
+    check_pass("canonicalize{exact=true}", text, unchanged="not a power of two")
+    check_pass(
+        "canonicalize",
+        text,
+        after=graph(
+            X, "%c = constant {value=0.3333333432674408} : f32[]\n%y = mul(%x, %c)\nreturn %y"
+        ),
+    )
