@@ -124,8 +124,9 @@ def _filter(attrs: ResizeAttrs, axis: int, size: int, count: int) -> np.ndarray:
         far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
         weights = np.where(d <= 1, near, np.where(d < 2, far, 0))
     inside = np.zeros((count, size))
-    np.add.at(inside, (slice(None), np.clip(index, 0, size - 1)), weights)
-    return inside / np.sum(inside, axis=1, keepdims=True)
+    for column, source in enumerate(np.clip(index, 0, size - 1)):
+        inside[:, source] += weights[:, column]
+    return np.asarray(inside / np.sum(inside, axis=1, keepdims=True))
 
 
 def _floats(call: Call, index: int, what: str) -> tuple[float, ...]:
