@@ -22,7 +22,7 @@ __all__ = ["MathLibrary"]
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _LOG2E = 1.44269504088896341
-_EXP_LOW, _EXP_HIGH = -88.0, 89.0
+_EXP_LOW, _EXP_HIGH = -87.3, 89.0
 
 # Eigen's rational approximations: odd numerator, even denominator.
 _TANH_LIMIT = 7.90531110763549805
