@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import inspection, plugin
 from .errors import LeipError, UsageError
-from .files import load_array, read_text, write_arrays, write_text
+from .files import load_array, read_pool, read_text, write_arrays, write_pool, write_text
 from .options import CompileOptions, parse_optimization
 from .reports import (
     BenchmarkReport,
@@ -337,14 +337,20 @@ class _Clock:
 def read_graph(path: PathLike, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
     """The graph of an ONNX model (file or folder), or of IR text (`.txt`, `.ir`, or `-`, stdin).
 
+    Large constants of IR text are taken from the `.npz` of the same name, if there is one.
+
     Raises:
         ModelError, UsageError: If it cannot be read.
     """
     path = Path(path)
     if str(path) == "-" or path.suffix in TEXT_SUFFIXES:
+        from .ir.constant import Constant
         from .ir.parse import parse_graph
 
-        return parse_graph(sys.stdin.read() if str(path) == "-" else read_text(path))
+        if str(path) == "-":
+            return parse_graph(sys.stdin.read())
+        pool = read_pool(path.with_suffix(".npz"))
+        return parse_graph(read_text(path), {name: Constant(a) for name, a in pool.items()})
     from .ir.onnx import import_model
 
     return import_model(path, input_shapes)
@@ -395,15 +401,25 @@ def opt(
     target: str = "llvm",
     verify: bool = False,
     plugins: Sequence[PathLike] = (),
+    output: PathLike | None = None,
 ) -> OptReport:
-    """`leip opt`: the text of a graph before and after passes."""
-    from .ir.text import print_graph
+    """`leip opt`: the text of a graph before and after passes.
+
+    With `output` the text goes there, and large constants, which the text names by hash, into an
+    `.npz` beside it, where `read_graph` looks for them.
+    """
+    from .ir.text import constants, print_graph
 
     plugin.load(plugins)
     graph = read_graph(path, input_shapes)
     before = print_graph(graph)
     graph, refusals = _run_passes(graph, passes, level, target, verify_level=2 if verify else None)
     after = print_graph(graph)
+    if output is not None:
+        write_text(output, after)
+        pool = {name: constant.array for name, constant in constants(graph).items()}
+        if pool:
+            write_pool(Path(output).with_suffix(".npz"), pool)
     return OptReport(before, after, before != after, refusals)
 
 

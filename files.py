@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,3 +68,27 @@ def write_text(path: PathLike, text: str) -> None:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", str(path)) from None
+
+
+def write_pool(path: PathLike, pool: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name into an .npz. Raises OutputError."""
+    import numpy as np
+
+    try:
+        with open(path, "wb") as file:
+            np.savez(file, **pool)  # type: ignore[arg-type]
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", str(path)) from None
+
+
+def read_pool(path: PathLike) -> dict[str, np.ndarray]:
+    """The arrays of an .npz by name; none if there is no such file. Raises UsageError."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as pool:
+            return dict(pool)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"cannot read the constants: {error}", str(path)) from None

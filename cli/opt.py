@@ -63,14 +63,13 @@ def command(
         target=target,
         verify=verify,
         plugins=plugins,
+        output=output,
     )
     if before:
         print(report.before)
     if explain:
         _explain(report.refusals, explain)
-    elif output is not None:
-        driver.write_text(output, report.after)
-    else:
+    elif output is None:
         print(report.after, end="")
 
 
