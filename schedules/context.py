@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from tvm import tirx
 
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
 from ..ir.types import TensorType
 from .math import MathLibrary
-from .view import Expr, View, materialise, reduce_stage
+from .view import (
+    Expr,
+    View,
+    guarded,
+    identity_of,
+    materialise,
+    reduce_stage,
+    simplify,
+)
 
 __all__ = ["Context"]
 
@@ -23,6 +34,8 @@ class Context:
 
     Attributes:
         math: Transcendental functions.
+        row_lanes: If not 0, reductions over trailing axes keep partial results in this many lanes
+            (set by templates that schedule rows; others see one plain reduction stage).
         stages: Names of all stages made so far, in order (producers first).
         tensors: Their tensors, by name.
     """
@@ -31,6 +44,7 @@ class Context:
         self.level = level
         self.math = MathLibrary(fast=level >= 2)
         self.layouts = dict(layouts or {})
+        self.row_lanes = 0
         self.stages: list[str] = []
         self.tensors: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
@@ -75,10 +89,66 @@ class Context:
             self.record(name, view.tensor)
         return view
 
+    def reduce_row(
+        self,
+        type: TensorType,
+        extents: Sequence[int],
+        combine: str,
+        source: Callable[[Sequence[Expr], Sequence[Expr]], Expr],
+        hint: str,
+    ) -> View:
+        """A reduction over contiguous axes in two stages: partial results by lanes, then one.
+
+        for row: for l: for k by lanes: part[l] ∘= x[k + l]      (vectorizes along l)
+        for row: out = part[0] ∘ part[1] ∘ …                     (a tree)
+
+        `type` is a plain type with 1 at the reduced (trailing) axes, `extents` their sizes.
+        """
+        rank = len(type.shape)
+        kept = [axis for axis in range(rank - len(extents)) if type.shape[axis] != 1]
+        rows = [type.shape[axis] for axis in kept]
+        total = math.prod(extents)
+        lanes = self.row_lanes
+        while lanes > 1 and lanes > total:
+            lanes //= 2
+        steps = -(-total // lanes)
+        partial = TensorType(type.dtype, (*rows, lanes))
+
+        def element(index: Sequence[Expr], along: Sequence[Expr]) -> Expr:
+            position = along[0] * lanes + index[-1]
+
+            def value() -> Expr:
+                full: list[Expr] = [0] * rank
+                for axis, i in zip(kept, index[:-1], strict=True):
+                    full[axis] = i
+                return source(full, _unravelled(position, extents))
+
+            if total % lanes == 0:
+                return value()
+            rest = identity_of(combine, type.dtype.tvm)
+            return guarded(position < total, value, rest)
+
+        parts = self.reduce(partial, [steps], combine, element, f"{hint}_part")
+
+        def whole(*index: Expr) -> Expr:
+            values = [parts(*index, lane) for lane in range(lanes)]
+            while len(values) > 1:
+                half = len(values) // 2
+                pairs = zip(values[:half], values[half:], strict=True)
+                values = [combined(combine, a, b) for a, b in pairs]
+            return values[0]
+
+        held = self.materialise(View(rows, type.dtype.tvm, whole), hint)
+        return View(
+            type.shape, type.dtype.tvm, lambda *i: held(*(i[axis] for axis in kept)), cheap=True
+        )
+
     def materialise(self, view: View, hint: str, type: TensorType | None = None) -> View:
         """The view of a stage that holds `view`; a view of a tensor is given back as it is."""
         if view.tensor is not None and type is None:
             return view
+        if type is None and self.row_lanes and 1 in view.shape:
+            return self._without_units(view, hint)
         type = type if type is not None else self.type(view.dtype, view.shape)
         name = self.name(hint)
         tensor = materialise(view, type, name, zero_pads=False)
@@ -86,3 +156,37 @@ class Context:
         result = View.of_tensor(tensor, type, zero_pads=False)
         result.pad = view.pad
         return result
+
+    def _without_units(self, view: View, hint: str) -> View:
+        """`materialise` without axes of 1: TVM's reverse_compute_at takes no constant indices."""
+        kept = [axis for axis, size in enumerate(view.shape) if size != 1]
+
+        def read(*index: Expr) -> Expr:
+            full: list[Expr] = [0] * view.rank
+            for axis, i in zip(kept, index, strict=True):
+                full[axis] = i
+            return view(*full)
+
+        shape = [view.shape[axis] for axis in kept]
+        held = self.materialise(View(shape, view.dtype, read), hint)
+        return View(
+            view.shape, view.dtype, lambda *i: held(*(i[axis] for axis in kept)), cheap=True
+        )
+
+
+def combined(combine: str, a: Expr, b: Expr) -> Expr:
+    """a ∘ b for a reduction's operation."""
+    if combine == "max":
+        return tirx.max(a, b)
+    if combine == "min":
+        return tirx.min(a, b)
+    return a + b if combine == "sum" else a * b
+
+
+def _unravelled(position: Expr, extents: Sequence[int]) -> list[Expr]:
+    """A row-major position as an index."""
+    index: list[Expr] = []
+    for size in reversed(extents[1:]):
+        index.append(simplify(position % size))
+        position = simplify(position // size)
+    return [position, *reversed(index)]

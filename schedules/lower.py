@@ -67,6 +67,7 @@ def lower_body(
     packs: Mapping[int, Pack] | None = None,
     intercept: Intercept | None = None,
     copy_outputs: bool = True,
+    row_lanes: int = 0,
 ) -> LoweredBody:
     """Give a task's body its TE form.
 
@@ -79,12 +80,14 @@ def lower_body(
             `context.name` and reported with `context.record`.
         copy_outputs: Give every output a stage of its own even where a reduction stage already
             holds it as it must stand in memory (templates that keep tiles in registers want that).
+        row_lanes: See `Context.row_lanes`.
 
     Raises:
         NotApplicable: If the body holds what no kernel can (a large constant).
     """
     packs = packs or {}
     context = Context(task.level, stage_layouts(task.body))
+    context.row_lanes = row_lanes
     views: dict[Value, View] = {}
     inputs = []
     for position, value in enumerate(task.body.inputs):
@@ -100,6 +103,8 @@ def lower_body(
             views[node.output] = _immediate(node)
         elif node.op != "input":
             _lower_node(node, task.body, views, context, intercept)
+            if not copy_outputs:
+                _hold_outputs(node, task.body, views, context)
     outputs, blocks = _outputs(task, views, context, copy_outputs)
     used = _reachable(outputs)
     stages = [
@@ -136,6 +141,19 @@ def _lower_node(
         if view.shape != value.shape or view.dtype != value.dtype.tvm:
             raise AssertionError(f"compute of {node.op} gave {view} for {value.type}")
         views[value] = view.memoised() if body.n_uses(value) > 1 else view
+
+
+def _hold_outputs(
+    node: Node, body: Graph, views: dict[Value, View], context: Context
+) -> None:
+    """An output that the body reads again is written first, and read from where it was written."""
+    for value in node.outputs:
+        view = views[value]
+        if view.tensor is None and body.is_output(value) and body.users(value):
+            name = f"out{[output is value for output in body.outputs].index(True)}"
+            tensor = materialise(view, value.type, name)
+            context.record(name, tensor)
+            views[value] = View.of_tensor(tensor, value.type)
 
 
 def _immediate(node: Node) -> View:

@@ -64,6 +64,8 @@ def reduce_axes(
     extents = [x.shape[axis] for axis in axes]
     if math.prod(extents) == 0:
         return View(shape, dtype, lambda *_: identity_of(combine, dtype))
+    if context.row_lanes and type.layout is None and axes == tuple(range(axes[0], x.rank)):
+        return context.reduce_row(type, extents, combine, source, hint)
     return context.reduce(type, extents, combine, source, hint, reach=reach, pad=pad)
 
 

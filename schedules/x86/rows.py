@@ -1,0 +1,232 @@
+"""Reductions over trailing axes, row by row: softmax, layer norm, sums, means, argmax.
+
+    parallel row:
+        for k by vectors: part[lanes] ∘= …      each reduction in lanes, then a tree
+        …                                       further stages on the row while it is in L1
+        for k by vectors: out[row, k] = …
+
+Every stage of the body that has the row's axes joins the row's loop, so a row is read from memory
+once. What is left over of a vector at a row's end (197 columns) is peeled off by LoopPartition.
+
+Limit: exp for softmax (0.25 ns an element and core), memory for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ...ir.dtypes import DType
+from ...ir.graph import Node
+from ...ir.op import Pattern
+from .. import common
+from ..lower import LoweredBody, lower_body
+from ..task import Task
+from ..template import Knobs, Lowered, Template, knob, require
+from .access import walk_of
+from .pointwise import GRAIN_US, schedule_pointwise
+from .pointwise import Config as Pointwise
+
+__all__ = ["RowsTemplate", "row_axes"]
+
+LONG = 1024  # elements of a row from which on several accumulators pay
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    accumulators: int = knob(1, choices=(1, 2, 4), help="vectors of partial results")
+    threads: bool = knob(True, choices=(False, True), help="spread rows over threads")
+
+
+class RowsTemplate(Template):
+    name = "reduce_any_rows__x86"
+    Config = Config
+
+    def check(self, task: Task) -> None:
+        require(task.target.arch == "x86", f"target is {task.target.arch}")
+        require(task.target.vector_bits >= 128, "no vectors")
+        row_axes(task)
+        _main_output(task)
+
+    def default(self, task: Task) -> Config:
+        rows, length = _extents(task)
+        threads = task.threads > 1 and rows > 1 and _work_us(task) >= GRAIN_US
+        return Config(4 if length >= 2 * LONG else 2 if length >= LONG else 1, threads)
+
+    def space(self, task: Task) -> Iterable[Config]:
+        default = self.default(task)
+        yield default
+        for accumulators in (1, 2, 4):
+            for threads in (False, True) if task.threads > 1 else (False,):
+                if Config(accumulators, threads) != default:
+                    yield Config(accumulators, threads)
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        assert isinstance(config, Config)
+        lanes = task.target.lanes(DType.F32)
+        body = lower_body(task, copy_outputs=False, row_lanes=lanes * config.accumulators)
+        sch = body.schedule()
+        join_rows(sch, body, row_axes(task), config, lanes)
+        return common.finish(sch, task, partition=True)
+
+
+def reduced_axes(node: Node) -> tuple[int, ...]:
+    """The axes that a reducing op goes over; empty if it is not one that goes over whole axes."""
+    rank = node.inputs[0].rank
+    attrs: Any = node.attrs
+    if node.op.startswith("reduce_"):
+        return tuple(sorted(attrs.axes))
+    if node.op in ("softmax", "log_softmax", "argmax", "argmin"):
+        return (attrs.axis % rank,)
+    if node.op in ("layer_norm", "rms_norm"):
+        return tuple(range(attrs.axis % rank, rank))
+    if node.op == "instance_norm":
+        return tuple(range(2, rank))
+    return ()
+
+
+def row_axes(task: Task) -> int:
+    """How many leading axes are rows: those before the reduced ones, the same in all reductions.
+
+    Raises:
+        NotApplicable: If the body is not of rows.
+    """
+    reductions = [n for n in task.nodes if n.definition.pattern is Pattern.REDUCTION]
+    require(bool(reductions), "nothing is reduced")
+    layouts = [v.layout for v in (*task.body.inputs, *task.body.outputs) if v.layout is not None]
+    require(not layouts, f"layout {layouts[0] if layouts else ''} is not row-major")
+    shapes = set()
+    for node in reductions:
+        x = node.inputs[0]
+        axes = reduced_axes(node)
+        trailing = bool(axes) and axes == tuple(range(axes[0], x.rank))
+        require(trailing, f"{node.op} goes over axes {list(axes)} of {x.rank}")
+        shapes.add((axes[0], x.shape))
+    require(len(shapes) == 1, "reductions over different rows")
+    first, shape = next(iter(shapes))
+    require(0 not in shape, "empty")
+    rows = shape[:first]
+    seen = False
+    for node in task.nodes:
+        seen = seen or node in reductions
+        if seen and node not in reductions:
+            known = node.definition.pattern is Pattern.ELEMENTWISE
+            require(known, f"{node.op} after the reduction is not elementwise")
+        for value in node.outputs if seen else ():
+            require(value.shape[:first] == rows, f"{node.op} leaves the rows {list(rows)}")
+    for value in task.body.outputs:
+        require(value.shape[:first] == rows, f"output {value.type} is not by rows {list(rows)}")
+    return first
+
+
+def _extents(task: Task) -> tuple[int, int]:
+    first = row_axes(task)
+    node = next(n for n in task.nodes if n.definition.pattern is Pattern.REDUCTION)
+    shape = node.inputs[0].shape
+    return math.prod(shape[:first]), math.prod(shape[first:])
+
+
+def _work_us(task: Task) -> float:
+    """One exp or so an element is worth four bytes more of traffic."""
+    rows, length = _extents(task)
+    return max(common.serial_work(task), rows * length / 4e3)
+
+
+def join_rows(sch: Any, body: LoweredBody, first: int, config: Config, lanes: int) -> None:
+    """All stages under one loop over the rows; each vectorized along the row."""
+    main = body.output_blocks[_main_output(body.task)]
+    names = ordered_blocks(body)
+    below = [name for name in names if name not in body.output_blocks]
+    pointwise = Pointwise(threads=config.threads)
+    for name in body.output_blocks:
+        if name == main:
+            continue
+        schedule_pointwise(sch, name, body.task, pointwise)
+    row = None
+    if first:
+        row = common.fuse_all(sch, sch.get_loops(sch.get_sblock(main))[:first])
+        for name in reversed(below):
+            sch.compute_at(sch.get_sblock(name), row, preserve_unit_loops=True)
+        if config.threads:
+            sch.parallel(row)
+    for name in (*below, main):
+        _schedule_part(sch, sch.get_sblock(name), row is not None, lanes)
+
+
+def _main_output(task: Task) -> int:
+    """The output that the reductions lead to.
+
+    Raises:
+        NotApplicable: If there are several.
+    """
+    after: set[Node] = set()
+    for node in task.nodes:
+        reduces = node.definition.pattern is Pattern.REDUCTION
+        if reduces or any(value.node in after for value in node.inputs):
+            after.add(node)
+    found = [i for i, value in enumerate(task.body.outputs) if value.node in after]
+    require(len(found) == 1, f"{len(found)} outputs depend on the reduction")
+    return found[0]
+
+
+def ordered_blocks(body: LoweredBody) -> list[str]:
+    """Names of all blocks, producers first."""
+    tensors = dict(body.context.tensors)
+    tensors.update(zip(body.output_blocks, body.outputs, strict=True))
+    wanted = [*body.stages, *body.output_blocks]
+    done: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        for tensor in tensors[name].op.input_tensors:
+            for other in wanted:
+                if tensors[other].same_as(tensor):
+                    visit(other)
+        done.append(name)
+
+    for name in wanted:
+        visit(name)
+    return done
+
+
+def _schedule_part(sch: Any, block: Any, below_row: bool, lanes: int) -> None:
+    """One stage of a row: vectors along it; partial results stay in registers."""
+    loops = sch.get_loops(block)[1 if below_row else 0 :]
+    if common.is_reduction(sch, block):
+        *_, lane, steps = loops
+        sch.reorder(steps, lane)
+        sch.annotate(steps, "pragma_loop_partition_hint", True)
+        _vectorize(sch, lane, lanes, unroll=True)
+        init = sch.decompose_reduction(block, steps)
+        _vectorize(sch, sch.get_loops(init)[-1], lanes, unroll=True)
+        return
+    long = [loop for loop in loops if common.extent(sch, loop) > 1]
+    if not long:
+        return
+    walk = walk_of(sch, block)
+    start = max(walk.run(), len(walk.extents) - len(loops))
+    inner = common.fuse_all(sch, loops[start - len(walk.extents) :])
+    _vectorize(sch, inner, lanes)
+
+
+def _vectorize(sch: Any, loop: Any, lanes: int, *, unroll: bool = False) -> None:
+    """for k  →  for k by lanes: vectorized lane (and a scalar tail)"""
+    size = common.extent(sch, loop)
+    if size < lanes:
+        if unroll:
+            sch.vectorize(loop)
+        return
+    if size == lanes:
+        sch.vectorize(loop)
+        return
+    outer, lane = sch.split(loop, [None, lanes])
+    sch.vectorize(lane)
+    if size % lanes:
+        sch.annotate(outer, "pragma_loop_partition_hint", True)
+    elif unroll:
+        sch.unroll(outer)
+
+
