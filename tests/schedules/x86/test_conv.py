@@ -1,0 +1,187 @@
+"""Convolutions: numbers at sizes that divide and that do not, refusals, knobs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from x86_kernels import TARGETS, check_task, conv_task, host_targets, layout_of
+
+from leip.schedules.template import InvalidConfig, NotApplicable
+from leip.schedules.x86.conv_direct import ConvDirect
+from leip.schedules.x86.conv_first import ConvFirst
+from leip.schedules.x86.depthwise import DepthwiseBlocked
+
+K3 = dict(kernel=(3, 3), pads=1)
+K1 = dict(kernel=(1, 1))
+
+# name -> arguments of conv_task; blocks of 16 unless they say otherwise
+DIRECT: dict[str, dict[str, Any]] = {
+    "3x3": dict(ci=32, size=(14, 14), co=32, **K3),
+    "3x3, odd everything": dict(ci=24, size=(13, 11), co=58, **K3),
+    "3x3, stride 2, odd size": dict(ci=16, size=(9, 15), co=24, **K3, stride=2),
+    "3x3, one pixel": dict(ci=16, size=(1, 1), co=16, **K3),
+    "3x3, long rows are partitioned": dict(ci=16, size=(3, 61), co=16, **K3),
+    "3x3, dilated": dict(ci=16, size=(12, 12), co=16, kernel=(3, 3), pads=2, dilation=2),
+    "3x3, asymmetric pads": dict(ci=16, size=(8, 8), co=16, kernel=(3, 3), pads=(0, 1, 2, 0)),
+    "5x1": dict(ci=16, size=(9, 9), co=16, kernel=(5, 1), pads=(2, 0, 2, 0)),
+    "2x2, stride 2, no padding": dict(ci=16, size=(9, 9), co=16, kernel=(2, 2), stride=2),
+    "batch 2, residual": dict(ci=16, size=(7, 7), co=40, **K3, batch=2, residual=True),
+    "1x1": dict(ci=64, size=(7, 7), co=64, **K1, residual=True),
+    "1x1, prime pixels": dict(ci=58, size=(1, 53), co=116, **K1, batch=2),
+    "1x1, one pixel": dict(ci=116, size=(1, 1), co=8, **K1),
+    "1x1, stride 2": dict(ci=16, size=(9, 7), co=16, **K1, stride=2),
+    "1x1, prologue": dict(ci=24, size=(6, 6), co=20, **K1, prologue=True),
+    "3x3, prologue": dict(ci=20, size=(6, 6), co=20, **K3, prologue=True),
+    "3x3, plain": dict(ci=5, size=(9, 10), co=24, **K3, blocks=(1, 1), residual=True),
+    "1x1, plain": dict(ci=40, size=(5, 9), co=21, **K1, blocks=(1, 1), level=2),
+    "blocked to plain": dict(ci=20, size=(7, 7), co=20, **K3, blocks=(16, 1)),
+    "plain to blocked": dict(ci=9, size=(7, 7), co=20, **K1, blocks=(1, 16), prologue=True),
+    "blocks of 8": dict(ci=24, size=(7, 7), co=24, **K3, blocks=(8, 8)),
+    "groups of whole blocks": dict(ci=64, size=(7, 7), co=64, **K3, groups=2),
+    "groups of 4 channels": dict(ci=32, size=(7, 7), co=32, **K3, groups=8),
+    "groups of 24 channels": dict(ci=48, size=(5, 5), co=96, **K1, groups=2),
+    "one axis": dict(ci=16, size=(19,), co=24, kernel=(3,), pads=1),
+    "one axis, 1": dict(ci=16, size=(19,), co=24, kernel=(1,)),
+    "heavy epilogue": dict(ci=16, size=(9, 9), co=20, **K3, epilogue="silu"),
+    "heavy epilogue, 1x1": dict(ci=16, size=(9, 9), co=20, **K1, epilogue="silu", residual=True),
+}
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_direct(name: str) -> None:
+    arguments = dict(DIRECT[name])
+    for target in host_targets():
+        blocks = arguments.get("blocks", (16, 16))
+        lanes = target.vector_bits // 32
+        blocks = tuple(min(block, lanes) for block in blocks)
+        check_task(conv_task(**{**arguments, "blocks": blocks, "target": target}), ConvDirect())
+
+
+@pytest.mark.parametrize("cols", [1, 6, 7, 8, 13])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_direct_tiles(cols: int, kernel: int) -> None:
+    """Tiles that divide 13 columns and that do not, features that do not fill a tile."""
+    task = conv_task(16, (5, 13), 40, (kernel, kernel), pads=kernel // 2, blocks=(8, 8))
+    template = ConvDirect()
+    config = dataclasses.replace(template.default(task), vectors=2, rows=1, cols=cols, inner=4)
+    check_task(task, template, config)
+
+
+def test_every_config_of_a_space_is_right() -> None:
+    for template, task in (
+        (ConvDirect(), conv_task(16, (9, 9), 40, (3, 3), pads=1, blocks=(8, 8))),
+        (ConvFirst(), conv_task(3, (9, 9), 20, (3, 3), pads=1, blocks=(1, 8))),
+        (DepthwiseBlocked(), conv_task(20, (9, 9), 20, (3, 3), pads=1, groups=20, blocks=(8, 8))),
+    ):
+        space = list(template.space(task))
+        assert space[0] == template.default(task)
+        assert len(set(space)) == len(space) > 2
+        for config in space[:3]:
+            check_task(task, template, config)
+
+
+FIRST: dict[str, dict[str, Any]] = {
+    "7x7, stride 2": dict(ci=3, size=(30, 34), co=24, kernel=(7, 7), pads=3, stride=2),
+    "3x3": dict(ci=1, size=(9, 9), co=20, **K3),
+    "3x3, asymmetric": dict(ci=3, size=(17, 18), co=16, kernel=(3, 3), pads=(0, 0, 1, 1), stride=2),
+    "3x3, unpadded, plain output": dict(ci=3, size=(9, 9), co=5, kernel=(3, 3), blocks=(1, 1)),
+    "one axis, batch 2": dict(ci=3, size=(17,), co=20, kernel=(3,), pads=1, batch=2),
+    "heavy epilogue": dict(ci=3, size=(9, 9), co=20, **K3, epilogue="silu"),
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_first(name: str) -> None:
+    for target in host_targets():
+        arguments = {"blocks": (1, target.vector_bits // 32), **FIRST[name], "target": target}
+        check_task(conv_task(**arguments), ConvFirst())
+
+
+DEPTHWISE: dict[str, dict[str, Any]] = {
+    "3x3, odd channels": dict(c=24, size=(9, 9), **K3),
+    "3x3, long rows": dict(c=16, size=(3, 61), **K3),
+    "5x5, stride 2": dict(c=32, size=(14, 13), kernel=(5, 5), pads=2, stride=2),
+    "asymmetric": dict(c=16, size=(11, 11), kernel=(3, 3), pads=(0, 0, 1, 1), stride=2),
+    "dilated": dict(c=16, size=(13, 13), kernel=(3, 3), pads=2, dilation=2),
+    "unpadded": dict(c=16, size=(7, 7), kernel=(7, 7)),
+    "prologue": dict(c=20, size=(7, 7), **K3, prologue=True),
+    "heavy epilogue": dict(c=20, size=(7, 7), **K3, epilogue="silu"),
+    "residual, batch 2": dict(c=20, size=(7, 7), **K3, residual=True, batch=2),
+    "one axis": dict(c=16, size=(13,), kernel=(3,), pads=1),
+    "one pixel": dict(c=3, size=(1, 1), **K3),
+}
+
+
+@pytest.mark.parametrize("name", DEPTHWISE)
+def test_depthwise(name: str) -> None:
+    for target in host_targets():
+        arguments = dict(DEPTHWISE[name])
+        c = arguments.pop("c")
+        lanes = target.vector_bits // 32
+        more = dict(groups=c, blocks=(lanes, lanes), target=target)
+        check_task(conv_task(ci=c, co=c, **arguments, **more), DepthwiseBlocked())
+
+
+REFUSALS = [
+    (ConvDirect(), dict(ci=16, size=(3, 3), co=16, **K1, level=1), "level 1"),
+    (ConvDirect(), dict(ci=16, size=(3, 3, 3), co=16, kernel=(1, 1, 1)), "rank 5"),
+    (ConvDirect(), dict(ci=40, size=(3, 3), co=40, **K1, groups=20), "groups"),
+    (ConvFirst(), dict(ci=16, size=(3, 3), co=16, **K3), "blocked"),
+    (ConvFirst(), dict(ci=9, size=(3, 3), co=16, **K3, blocks=(1, 16)), "9 input channels"),
+    (DepthwiseBlocked(), dict(ci=16, size=(3, 3), co=16, **K3), "not depthwise"),
+    (DepthwiseBlocked(), dict(ci=8, size=(3, 3), co=8, **K3, groups=8, blocks=(1, 1)), "blocked"),
+]
+
+
+@pytest.mark.parametrize(("template", "arguments", "reason"), REFUSALS)
+def test_refusals(template: Any, arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(NotApplicable, match=reason):
+        template.check(conv_task(**arguments))
+
+
+def test_a_weight_that_is_not_constant_is_refused() -> None:
+    task = dataclasses.replace(conv_task(16, (3, 3), 16, (1, 1)), constants=())
+    with pytest.raises(NotApplicable, match="not a constant"):
+        ConvDirect().check(task)
+
+
+def test_illegal_configs() -> None:
+    task = conv_task(16, (7, 7), 16, (3, 3), pads=1)
+    default = ConvDirect().default(task)
+    for change in (dict(inner=3), dict(cols=9), dict(vectors=0), dict(order="x"), dict(rows=8)):
+        with pytest.raises(InvalidConfig):
+            ConvDirect().build(task, dataclasses.replace(default, **change))
+
+
+@pytest.mark.parametrize("knob", ["vectors", "rows", "cols", "inner", "order"])
+def test_every_knob_of_direct_changes_the_code(knob: str) -> None:
+    task = conv_task(32, (14, 14), 64, (3, 3), pads=1)
+    template = ConvDirect()
+    config = template.default(task)
+    here = template.build(task, config).functions[0].script()
+    others = {"vectors": 1, "rows": 2, "cols": 5, "inner": 4}
+    flipped = "pixels" if config.order == "features" else "features"
+    other = dataclasses.replace(config, **{knob: others.get(knob, flipped)})
+    assert template.build(task, other).functions[0].script() != here
+
+
+def test_defaults_fit_the_registers() -> None:
+    """For targets that this machine need not be."""
+    for target in TARGETS.values():
+        lanes = target.vector_bits // 32
+        for size, channels in ((56, 64), (28, 128), (14, 256), (7, 512)):
+            task = conv_task(
+                channels, (size, size), channels, (3, 3), pads=1, blocks=(lanes, lanes),
+                target=target,
+            )  # fmt: skip
+            config = ConvDirect().default(task)
+            tile = config.vectors * config.rows * config.cols
+            assert tile + config.vectors + 1 <= target.vector_registers
+            assert tile >= 5 * target.fma_ports, "too few chains to hide the latency"
+
+
+def test_layouts() -> None:
+    assert str(layout_of(4, 16)) == "NCHW16c"
+    assert layout_of(4, 1) is None

@@ -1,0 +1,96 @@
+"""Matrix products, with a constant operand and without."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from x86_kernels import check_task, conv_task, host_targets, matmul_task
+
+from leip.schedules.template import InvalidConfig, NotApplicable
+from leip.schedules.x86.batch_matmul import BatchMatmul
+from leip.schedules.x86.matmul import MatmulPacked
+
+PACKED: dict[str, dict[str, Any]] = {
+    "divides": dict(a=(12, 64), b=(64, 96)),
+    "one": dict(a=(1, 1), b=(1, 1)),
+    "one row": dict(a=(1, 128), b=(500, 128), transpose_b=True, epilogue="relu"),
+    "primes": dict(a=(5, 7), b=(7, 23), epilogue="relu"),
+    "half a vector more": dict(a=(17, 32), b=(32, 40)),
+    "prime rows": dict(a=(1, 53, 16), b=(16, 48), residual=True),
+    "batches": dict(a=(2, 3, 19, 32), b=(32, 72), residual=True, epilogue="relu"),
+    "transposed": dict(a=(16, 9), b=(33, 16), transpose_a=True, transpose_b=True),
+    "heavy epilogue": dict(a=(9, 16), b=(16, 32), epilogue="sigmoid"),
+    "heavy epilogue, tail": dict(a=(9, 16), b=(16, 35), epilogue="sigmoid"),
+    "prologue": dict(a=(2, 9, 16), b=(16, 35), prologue=True),
+    "constant with axes of one": dict(a=(2, 9, 16), b=(1, 16, 32)),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed(name: str) -> None:
+    for target in host_targets():
+        check_task(matmul_task(**PACKED[name], target=target), MatmulPacked())
+
+
+BATCHED: dict[str, dict[str, Any]] = {
+    "scores": dict(a=(1, 3, 17, 8), b=(1, 3, 19, 8), transpose_b=True, epilogue="relu"),
+    "divides": dict(a=(1, 2, 16, 32), b=(1, 2, 48, 32), transpose_b=True, bias=False),
+    "context": dict(a=(2, 3, 21, 21), b=(2, 3, 21, 32)),
+    "broadcast": dict(a=(4, 2, 12, 16), b=(2, 16, 33), residual=True),
+    "broadcast, left": dict(a=(2, 7, 16), b=(3, 2, 16, 32)),
+    "no batch": dict(a=(7, 1), b=(1, 5)),
+    "transposed left": dict(a=(3, 8, 17), b=(3, 8, 20), transpose_a=True),
+    "prologue, heavy": dict(a=(2, 9, 16), b=(2, 16, 35), prologue=True, epilogue="sigmoid"),
+}
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_batched(name: str) -> None:
+    for target in host_targets():
+        check_task(matmul_task(**BATCHED[name], constant=False, target=target), BatchMatmul())
+
+
+def test_spaces() -> None:
+    packed, batched = MatmulPacked(), BatchMatmul()
+    task = matmul_task((21, 24), (24, 100))
+    for config in list(packed.space(task))[:4]:
+        check_task(task, packed, config)
+    task = matmul_task((2, 21, 24), (2, 24, 100), constant=False)
+    for config in list(batched.space(task))[:3]:
+        check_task(task, batched, config)
+
+
+REFUSALS = [
+    (MatmulPacked(), matmul_task((2, 3), (3, 4), constant=False), "not a constant"),
+    (MatmulPacked(), matmul_task((2, 2, 3), (2, 3, 4)), "batch axes"),
+    (MatmulPacked(), matmul_task((2, 3), (3, 4), level=1), "level 1"),
+    (MatmulPacked(), matmul_task((0, 3), (3, 4)), "empty"),
+    (BatchMatmul(), conv_task(16, (3, 3), 16, (1, 1)), "no matmul"),
+]
+
+
+@pytest.mark.parametrize(("template", "task", "reason"), REFUSALS)
+def test_refusals(template: Any, task: Any, reason: str) -> None:
+    with pytest.raises(NotApplicable, match=reason):
+        template.check(task)
+
+
+def test_illegal_configs() -> None:
+    task = matmul_task((8, 10), (10, 32))
+    default = MatmulPacked().default(task)
+    for change in (dict(inner=4), dict(vectors=0), dict(order="x"), dict(rows=999)):
+        with pytest.raises(InvalidConfig):
+            MatmulPacked().build(task, dataclasses.replace(default, **change))
+
+
+@pytest.mark.parametrize("knob", ["vectors", "rows", "inner", "order"])
+def test_every_knob_changes_the_code(knob: str) -> None:
+    task = matmul_task((64, 64), (64, 256))
+    template = MatmulPacked()
+    config = template.default(task)
+    here = template.build(task, config).functions[0].script()
+    flipped = "rows" if config.order == "panels" else "panels"
+    other = dataclasses.replace(config, **{knob: {"order": flipped}.get(knob, 1)})
+    assert template.build(task, other).functions[0].script() != here
