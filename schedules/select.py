@@ -24,6 +24,10 @@ TEMPLATES: list[tuple[str, str]] = [
     ("x86.matmul", "MatmulPacked"),
     ("x86.batch_matmul", "BatchMatmul"),
     ("x86.pool", "Pool"),
+    ("x86.rows", "RowsTemplate"),
+    ("x86.pointwise", "PointwiseTemplate"),
+    ("x86.pointwise", "MovementTemplate"),
+    ("x86.stages", "StagesTemplate"),
     ("generic.plain", "PlainTemplate"),
 ]
 GENERIC = "any_plain__generic"

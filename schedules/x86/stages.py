@@ -1,0 +1,117 @@
+"""Stage by stage: reductions that are not over trailing axes, and whatever else nothing takes.
+
+    parallel outer: for r…: unrolled u: vectorized lanes:  acc[u, lanes] ∘= x[…]
+
+Each stage is a loop nest of its own. A reduction whose operands are contiguous (or constant) along
+the last stored axis keeps a few vectors of results in registers while the reduction runs outside of
+them: sums over channels or batch in plain layouts, and everything over height and width in NCHW16c
+(the lanes are channels). Other stages are scheduled as pointwise ones, or left to LLVM.
+
+Limit: memory; for few channels the latency of the one chain of additions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ...ir.dtypes import DType
+from .. import common
+from ..lower import channel_packs, lower_body
+from ..task import Task
+from ..template import Knobs, Lowered, Pack, Template, knob, require
+from .access import Walk, walk_of
+from .pointwise import GRAIN_US, schedule_pointwise
+from .pointwise import Config as Pointwise
+
+__all__ = ["StagesTemplate"]
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    accumulators: int = knob(4, choices=(1, 2, 4, 8), help="vectors of results at a time")
+    threads: bool = knob(True, choices=(False, True), help="spread stages over threads")
+
+
+class StagesTemplate(Template):
+    name = "any_stages__x86"
+    Config = Config
+
+    def check(self, task: Task) -> None:
+        require(task.target.arch == "x86", f"target is {task.target.arch}")
+        require(task.target.vector_bits >= 128, "no vectors")
+
+    def default(self, task: Task) -> Config:
+        return Config(threads=task.threads > 1 and common.serial_work(task) >= GRAIN_US)
+
+    def space(self, task: Task) -> Iterable[Config]:
+        default = self.default(task)
+        yield default
+        for accumulators in (1, 2, 4, 8):
+            for threads in (False, True) if task.threads > 1 else (False,):
+                if Config(accumulators, threads) != default:
+                    yield Config(accumulators, threads)
+
+    def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
+        return channel_packs(task)
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        assert isinstance(config, Config)
+        body = lower_body(task, packs=self.packs(task, config), copy_outputs=False)
+        sch = body.schedule()
+        for name in (*body.stages, *body.output_blocks):
+            block = sch.get_sblock(name)
+            if common.is_reduction(sch, block):
+                schedule_reduction(sch, block, config, task.target.lanes(DType.F32))
+            else:
+                schedule_pointwise(sch, name, task, Pointwise(threads=config.threads))
+        return common.finish(sch, task, partition=True)
+
+
+def schedule_reduction(sch: Any, block: Any, config: Config, lanes: int) -> None:
+    """for s…: for r…  →  parallel s…: for r…: unrolled u: vectorized lanes"""
+    walk = walk_of(sch, block)
+    spatial, reduction = common.spatial_loops(sch, block)
+    if not spatial or 0 in walk.extents:
+        return
+    last = _vector_axis(walk, len(spatial), lanes)
+    if last is None:
+        if config.threads:
+            sch.parallel(common.fuse_all(sch, spatial))
+        return
+    first = _vectorize(sch, spatial[last:], reduction, config, lanes)
+    if config.threads:
+        # Before the decomposition: afterwards the block is no reduction that TVM would check.
+        sch.parallel(common.fuse_all(sch, [*spatial[:last], first]))
+    init = sch.decompose_reduction(block, reduction[0])
+    sch.vectorize(sch.get_loops(init)[-1])
+
+
+def _vector_axis(walk: Walk, spatial: int, lanes: int) -> int | None:
+    """The last spatial axis, if results in neighbouring lanes read neighbouring (or equal) places."""
+    axis = spatial - 1
+    while axis > 0 and walk.extents[axis] == 1:
+        axis -= 1
+    if walk.extents[axis] < lanes or walk.write.strides[axis] != 1:
+        return None
+    if any(access.strides[axis] not in (0, 1) for access in walk.reads):
+        return None
+    return axis
+
+
+def _vectorize(
+    sch: Any, last: list[Any], reduction: list[Any], config: Config, lanes: int
+) -> Any:
+    """for x: for r  →  for xo: for r: unrolled u: vectorized lanes"""
+    loop = common.fuse_all(sch, last)
+    size = common.extent(sch, loop)
+    count = math.gcd(size // lanes, config.accumulators) if size % lanes == 0 else 1
+    outer, tile, lane = sch.split(loop, [None, count, lanes])
+    sch.reorder(outer, *reduction, tile, lane)
+    sch.vectorize(lane)
+    sch.unroll(tile)
+    if size % lanes:
+        sch.annotate(outer, "pragma_loop_partition_hint", True)
+    return outer
