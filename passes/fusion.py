@@ -15,6 +15,7 @@ from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
 from ..ir.structure import KernelAttrs
 from .rebuild import add_copy
+from .rules_arithmetic import COMMUTATIVE
 
 EPILOGUE_LIMIT = 32  # nodes; beyond that a kernel's text and compile time explode
 
@@ -143,17 +144,24 @@ def _body(nodes: Sequence[Node], outputs: Sequence[Value]) -> tuple[Graph, list[
     image: dict[Value, Value] = {}
     captures: list[Value] = []
     made = {value for node in nodes for value in node.outputs}
+    inlined: list[Value] = []
     for node in nodes:
         for value in node.inputs:
-            inline = value.is_constant and value.type.size == 1
-            if value not in image and value not in made and not inline:
-                captures.append(value)
-                image[value] = body.add_input(value.name, value.type)
+            if value in image or value in made or value in inlined:
+                continue
+            if value.is_constant and value.type.size == 1:
+                inlined.append(value)
+                continue
+            captures.append(value)
+            image[value] = body.add_input(value.name, value.type)
+    for value in inlined:
+        image[value] = body.add_constant(value.constant, value.name)
     for node in nodes:
-        for value in node.inputs:
-            if value not in image:
-                image[value] = body.add_constant(value.constant, value.name)
-        add_copy(body, node, image)
+        operands = node.inputs
+        if node.op in COMMUTATIVE and operands[0] not in made and operands[1] in made:
+            # what is made here first, what is captured second: equal kernels get equal text
+            operands = operands[::-1]
+        add_copy(body, node, image, operands)
     body.set_outputs([image[value] for value in outputs], [value.name for value in outputs])
     return body, captures
 

@@ -131,7 +131,8 @@ class ModelledCost:
         block: Lanes of the blocked layout.
         bytes_per_ns: Memory traffic of simple kernels.
         flops_per_ns: What a good blocked convolution reaches.
-        plain_penalty: How much slower a convolution is on plain images.
+        plain_penalty: How much slower a convolution is on plain images, for which only the generic
+            template serves.
         scattered_penalty: How much slower a concat or slice is that cuts through blocks.
         launch_ns: A kernel's fixed cost.
     """
@@ -139,7 +140,7 @@ class ModelledCost:
     block: int
     bytes_per_ns: float = 8.0
     flops_per_ns: float = 100.0
-    plain_penalty: float = 3.0
+    plain_penalty: float = 16.0
     scattered_penalty: float = 4.0
     launch_ns: float = 2000.0
 

@@ -39,12 +39,17 @@ def rebuilt(
     return result
 
 
-def add_copy(graph: Graph, node: Node, image: dict[Value, Value]) -> Node:
-    """Add a copy of a node to another graph, its operands as `image` maps them; extends `image`."""
+def add_copy(
+    graph: Graph, node: Node, image: dict[Value, Value], inputs: Sequence[Value] | None = None
+) -> Node:
+    """Add a copy of a node to another graph, its operands as `image` maps them; extends `image`.
+
+    `inputs` are the operands in the order in which the copy takes them; None: as the node does.
+    """
     if node.op == "constant":
         copy = graph.add_constant(node.output.constant, node.output.name).node
     else:
-        operands = [image[value] for value in node.inputs]
+        operands = [image[value] for value in (node.inputs if inputs is None else inputs)]
         layouts = [value.layout for value in node.outputs]
         copy = graph.add(node.op, *operands, attrs=node.attrs, origin=node.origin, layouts=layouts)
     for old, new in zip(node.outputs, copy.outputs):

@@ -64,3 +64,12 @@ def check_kept(spec: str, source: Graph, result: Graph) -> None:
     assert_same_numbers(source, result)
     again = run_pass(spec, result.copy())
     assert not again.modified, f"it fires again:\n{print_graph(again.graph)}"
+
+
+def bodies(net: Graph) -> list[str]:
+    """What each kernel computes, in order: `conv+add+relu`."""
+    return [
+        "+".join(n.op for n in node.attrs.body.nodes() if n.op not in ("input", "constant"))
+        for node in net.nodes()
+        if node.op == "kernel"
+    ]
