@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,8 +111,12 @@ def make_schema(
 
 
 def to_json(schema: Mapping[str, Any]) -> str:
-    """As it is written: readable, same bytes for same content."""
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    """As it is written: readable, same bytes for same content; lists of numbers on one line."""
+    text = json.dumps(schema, indent=1, ensure_ascii=False)
+    # strings in JSON hold no line breaks, so a bracket and a break are never inside one
+    lists = re.compile(r"\[\n([^\[\]{}]*?)\n *\]")
+    flat = lists.sub(lambda m: "[" + ", ".join(re.split(r",\n *", m[1].strip())) + "]", text)
+    return flat + "\n"
 
 
 def _data_type(graph: Graph) -> str:

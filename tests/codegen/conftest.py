@@ -38,7 +38,7 @@ NET = """graph "net" (%x: f32[4,16], %z: f32[4,16]) {
     return %t
   } : f32[4,16]
   %d = reshape(%c) {shape=[64]} : f32[64]
-  return %b "sum/out", %d, %a, %e, %w "weights", %x "same"
+  return %b "sum/out", %d, %a, %e, %w "weights", %x "same", %v
 }
 """.replace("VALUES", str([float((-1) ** i * i) for i in range(16)]))
 

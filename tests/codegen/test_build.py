@@ -18,7 +18,7 @@ from leip.codegen.kernel_build import WorkerPool
 from leip.codegen.measure import bench_kernel
 from leip.codegen.plan import Place
 from leip.codegen.resolver import LlvmResolver
-from leip.codegen.schema import ModelFacts
+from leip.codegen.schema import ModelFacts, to_json
 from leip.codegen.toolchain import find_toolchain
 from leip.codegen.verify import verify_object
 from leip.errors import BuildError, MismatchError
@@ -40,7 +40,7 @@ def test_a_graph_becomes_an_object(build: Build, net: Graph, level: int) -> None
     feeds = {name: rng.standard_normal((4, 16), dtype=np.float32) for name in ("x", "z")}
     wanted = run(net, feeds)
     with load(str(result.library)) as engine:
-        assert engine.output_names == ["sum/out", "d", "a", "e", "weights", "same"]
+        assert engine.output_names == ["sum/out", "d", "a", "e", "weights", "same", "v"]
         got = engine.infer(feeds)
     for name, array in wanted.items():
         np.testing.assert_allclose(got[name], array, rtol=1e-5, atol=1e-4, err_msg=name)
@@ -98,6 +98,7 @@ def test_schema(build: Build, net: Graph, host: Target) -> None:
     assert inside == json.loads(json.dumps(result.schema))
     assert inside["inputs"][0] == {"name": "x", "shape": [4, 16], "dtype": "float32", "max_id": 9}
     assert inside["inputs"][1]["layout"] == "NHWC"
+    assert '"shape": [4, 16],' in to_json(result.schema)
     assert inside["glibc"] == result.elf.glibc
     assert inside["target"]["cpu"] == host.cpu
     assert len(inside["kernels"]) == len(result.plan.steps)
@@ -112,7 +113,7 @@ def test_the_plan_uses_views_and_the_callers_memory(build: Build, net: Graph) ->
     plan = build(net).plan
     places = [buffer.place for buffer in plan.buffers]
     assert places.count(Place.ARENA) == 1  # only %h: every other result is an output
-    assert [step.entry == "" for step in plan.steps] == [False] * 4 + [True] * 2
+    assert [step.entry == "" for step in plan.steps] == [False] * 4 + [True] * 3
     first = plan.steps[0]
     assert plan.buffers[first.outputs[0].buffer].place is Place.OUTPUT
     assert plan.steps[1].inputs[0].shape == (8, 8)
