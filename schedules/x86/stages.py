@@ -84,7 +84,9 @@ def schedule_reduction(sch: Any, block: Any, config: Config, lanes: int) -> None
     first = _vectorize(sch, spatial[last:], reduction, config, lanes)
     if config.threads:
         # Before the decomposition: afterwards the block is no reduction that TVM would check.
-        sch.parallel(common.fuse_all(sch, [*spatial[:last], first]))
+        outer = [*spatial[:last], *first]
+        if outer:
+            sch.parallel(common.fuse_all(sch, outer))
     init = sch.decompose_reduction(block, reduction[0])
     sch.vectorize(sch.get_loops(init)[-1])
 
@@ -103,8 +105,8 @@ def _vector_axis(walk: Walk, spatial: int, lanes: int) -> int | None:
 
 def _vectorize(
     sch: Any, last: list[Any], reduction: list[Any], config: Config, lanes: int
-) -> Any:
-    """for x: for r  →  for xo: for r: unrolled u: vectorized lanes"""
+) -> list[Any]:
+    """for x: for r  →  for xo: for r: unrolled u: vectorized lanes; gives xo if it can be fused"""
     loop = common.fuse_all(sch, last)
     size = common.extent(sch, loop)
     count = math.gcd(size // lanes, config.accumulators) if size % lanes == 0 else 1
@@ -114,4 +116,5 @@ def _vectorize(
     sch.unroll(tile)
     if size % lanes:
         sch.annotate(outer, "pragma_loop_partition_hint", True)
-    return outer
+        return []
+    return [outer]
