@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,13 @@ class OpDef:
     flops: Flops | None = None
 
     def infer_types(self, attrs: Attrs, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
-        """The output types as a tuple, layouts ignored."""
+        """The output types as a tuple, layouts ignored. Raises ConstraintError."""
+        try:
+            inspect.signature(self.infer).bind(attrs, *inputs)
+        except TypeError:
+            raise ConstraintError(
+                self.name, "C0", f"it does not take {len(inputs)} operands"
+            ) from None
         result = self.infer(attrs, *(t.strip() for t in inputs))
         return result if isinstance(result, tuple) else (result,)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leip.errors import ParseError
+from leip.errors import ModelError, ParseError
 from leip.ir import DType, Graph, TensorType, parse_graph, print_graph, structurally_equal
 from leip.ir.text import constants
 
@@ -74,6 +74,7 @@ def test_structural_equality_ignores_names_and_origins_only():
         ),
         ("graph (%x: f32[1]) {\n\n %y = relu(%x) : f32[2]\n return %y }", "line 3.*relu gives"),
         ("graph (%x: f32[1]) { %y = cast(%x) {two=f32} return %y }", "cast has no attribute 'two'"),
+        ("graph (%x: f32[1]) { %y = add(%x) return %y }", "add C0: it does not take 1 operands"),
         ("graph (%x: f32[1]) { return %x", "expected"),
         ("graph (%x: f32[1]) { return %x } more", "expected a end"),
         ("graph (%x: f32[1]@NCHW) { return %x }", "does not fit shape"),
@@ -82,7 +83,7 @@ def test_structural_equality_ignores_names_and_origins_only():
     ],
 )
 def test_bad_text(text, message):
-    with pytest.raises(ParseError, match=f"(?s){message}"):
+    with pytest.raises(ModelError, match=f"(?s){message}"):
         parse_graph(text)
 
 
