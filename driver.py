@@ -257,7 +257,12 @@ def _verify(
     if "" in feeds and len(graph.input_names) == 1:
         feeds[graph.input_names[0]] = feeds.pop("")
     report = verify_object(
-        result.library, graph, result.plan, level=options.level, feeds=feeds or None
+        result.library,
+        graph,
+        result.plan,
+        level=options.level,
+        feeds=feeds or None,
+        model=model,
     )
     report.check()
     return report.errors
