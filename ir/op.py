@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,12 +77,8 @@ class OpDef:
 
     def infer_types(self, attrs: Attrs, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
         """The output types as a tuple, layouts ignored. Raises ConstraintError."""
-        try:
-            inspect.signature(self.infer).bind(attrs, *inputs)
-        except TypeError:
-            raise ConstraintError(
-                self.name, "C0", f"it does not take {len(inputs)} operands"
-            ) from None
+        if not _takes(self.infer, len(inputs)):
+            raise ConstraintError(self.name, "C0", f"it does not take {len(inputs)} operands")
         result = self.infer(attrs, *(t.strip() for t in inputs))
         return result if isinstance(result, tuple) else (result,)
 
@@ -98,6 +95,15 @@ class OpDef:
         if self.pattern in (Pattern.ELEMENTWISE, Pattern.REDUCTION):
             return sum(t.size for t in (inputs if self.pattern is Pattern.REDUCTION else outputs))
         return 0
+
+
+@functools.cache
+def _takes(infer: Infer, n_operands: int) -> bool:
+    try:
+        inspect.signature(infer).bind(None, *range(n_operands))
+    except TypeError:
+        return False
+    return True
 
 
 _registry: dict[str, OpDef] = {}
