@@ -8,7 +8,7 @@ cycles. Groups with a second output check that themselves (`reaches`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..ir.graph import Graph, Node, Value
@@ -92,8 +92,8 @@ class Plan:
         nodes, copied = list(group), list(copied)
         self._claimed.update(dict.fromkeys(nodes, len(self.groups)))
         self._copied.update(copied)
-        ordered = sorted({*nodes, *copied}, key=self.rank.__getitem__)
-        self.groups.append((ordered, sorted(outputs, key=lambda v: (self.rank[v.node], v.index))))
+        results = sorted(outputs, key=lambda v: (self.rank[v.node], v.index))
+        self.groups.append((_ordered({*nodes, *copied}, results), results))
 
     def companions(self, node: Node) -> list[Node]:
         """The nodes of a node's group if that has several outputs."""
@@ -111,11 +111,45 @@ class Plan:
         return bool(self.groups)
 
 
+def _ordered(nodes: set[Node], outputs: Sequence[Value]) -> list[Node]:
+    """The nodes of a group depth first from its outputs.
+
+    That order depends on the group alone, not on how the graph around it came about, so equal
+    kernels get equal text.
+    """
+    return [item for item in _depth_first(nodes, outputs) if isinstance(item, Node)]
+
+
+def _depth_first(nodes: Container[Node], outputs: Sequence[Value]) -> list[Node | Value]:
+    """The nodes of a group after their operands, and what it captures where it is first read."""
+    order: dict[Node | Value, None] = {}
+    stack = [(value, False) for value in reversed(outputs)]
+    while stack:
+        value, done = stack.pop()
+        if value.node not in nodes:
+            order[value] = None
+        elif done:
+            order[value.node] = None
+        elif value.node not in order:
+            stack.append((value, True))
+            stack += [(v, False) for v in reversed(_operands(value.node, nodes))]
+    return list(order)
+
+
+def _operands(node: Node, inside: Container[Node]) -> tuple[Value, ...]:
+    """A node's operands; those of commutative ops made inside first, captured second."""
+    if node.op in COMMUTATIVE:
+        a, b = node.inputs
+        if a.node not in inside and b.node in inside:
+            return b, a
+    return node.inputs
+
+
 def make_kernel(graph: Graph, nodes: Sequence[Node], outputs: Sequence[Value]) -> Node:
     """Move nodes into the body of a new kernel node.
 
     Constants of one element go into the body; everything else that comes from outside is captured
-    in order of first use.
+    in the order in which a depth-first walk from the outputs reads it.
 
     Args:
         graph: The graph that holds the nodes.
@@ -142,26 +176,15 @@ def _body(nodes: Sequence[Node], outputs: Sequence[Value]) -> tuple[Graph, list[
     """A graph of copies of the nodes, and the values that it captures."""
     body = Graph()
     image: dict[Value, Value] = {}
-    captures: list[Value] = []
-    made = {value for node in nodes for value in node.outputs}
-    inlined: list[Value] = []
-    for node in nodes:
-        for value in node.inputs:
-            if value in image or value in made or value in inlined:
-                continue
-            if value.is_constant and value.type.size == 1:
-                inlined.append(value)
-                continue
-            captures.append(value)
-            image[value] = body.add_input(value.name, value.type)
+    read = [item for item in _depth_first(nodes, outputs) if isinstance(item, Value)]
+    inlined = [value for value in read if value.is_constant and value.type.size == 1]
+    captures = [value for value in read if value not in inlined]
+    for value in captures:
+        image[value] = body.add_input(value.name, value.type)
     for value in inlined:
         image[value] = body.add_constant(value.constant, value.name)
     for node in nodes:
-        operands = node.inputs
-        if node.op in COMMUTATIVE and operands[0] not in made and operands[1] in made:
-            # what is made here first, what is captured second: equal kernels get equal text
-            operands = operands[::-1]
-        add_copy(body, node, image, operands)
+        add_copy(body, node, image, _operands(node, nodes))
     body.set_outputs([image[value] for value in outputs], [value.name for value in outputs])
     return body, captures
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -117,7 +116,8 @@ def _check(step: type[Pass], before: str, after: str) -> None:
     where = f"pass {getattr(step, 'name', step)!r}"
     if not (isinstance(step, type) and issubclass(step, Pass)):
         raise UsageError("a pass must be a class derived from leip.passes.Pass", where)
-    if not dataclasses.is_dataclass(step) or not step.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    parameters = vars(step).get("__dataclass_params__")  # its own, not those of a base
+    if parameters is None or not parameters.frozen:
         raise UsageError("a pass must be a frozen dataclass", where, "@dataclass(frozen=True)")
     if step.name in {known.name for known in PASSES}:
         raise UsageError("the name belongs to a built-in pass", where)

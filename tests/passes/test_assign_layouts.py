@@ -77,7 +77,7 @@ def test_fires(check_pass):
     )
 
 
-def test_block_of_one_leaves_it_alone(check_pass):
+def test_keeps_everything_for_blocks_of_one(check_pass):
     text = graph("%x: f32[1,8,4,4]", "%y = relu(%x)\nreturn %y")
     check_pass("assign-layouts{block=1}", text, unchanged="")
 
@@ -161,7 +161,7 @@ def test_squeeze_and_excite_needs_no_transform_inside():
     assert transforms(result) == ["f32[1,16,9,9]"]
 
 
-def test_attention_stays_plain():
+def test_keeps_attention_plain():
     result = laid_out(
         fused(
             "%q: f32[1,4,8,8], %k: f32[1,4,8,8]",

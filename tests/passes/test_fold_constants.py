@@ -49,7 +49,7 @@ EXPAND = graph(
 )
 
 
-def test_growth_is_bounded(check_pass):
+def test_keeps_what_would_grow(check_pass):
     check_pass("fold-constants{max_bytes=399}", EXPAND, unchanged="would grow 4 bytes to 400")
     check_pass(
         "fold-constants{max_bytes=400}",
@@ -61,7 +61,7 @@ def test_growth_is_bounded(check_pass):
     )
 
 
-def test_data_faults_stay_for_infer(check_pass):
+def test_keeps_data_faults_for_infer(check_pass):
     text = graph(
         "%x: f32[2]",
         """%t = constant {value=[1.0,2.0]} : f32[2]
