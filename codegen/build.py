@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,47 +180,19 @@ def build_object(
     weights = WeightStore()
     with clock("plan"):
         plan = make_plan(graph, [_plan_kernel(k, objects[k.request.key]) for k in chosen], weights)
+    used = {objects[k.request.key].symbol: objects[k.request.key].data for k in chosen}
     work = folder / "build"
     work.mkdir(parents=True, exist_ok=True)
     library = folder / LIBRARY
     with clock("weights"):
         crc = weights.spool(work / "weights") if options.crc else None
-    features = needed_features(options.target)
-    schema = make_schema(
-        graph,
-        plan,
-        options.target,
-        options.model,
-        version=__version__,
-        threads=options.threads,
-        level=options.level,
-        features=features,
-        weights_bytes=weights.bytes,
-        crc=crc,
-    )
-    used = {objects[k.request.key].symbol: objects[k.request.key].data for k in chosen}
-    facts = ObjectFacts(
-        options.threads,
-        "",
-        schema["model_id"],
-        "",
-        options.target.triple.split("-", 1)[0],
-        features,
-        weights.bytes,
-        crc,
-    )
-    build_id = _build_id(render(plan, facts), schema, used, weights, toolchain)
     with clock("link"):
         engine = link.compile_engine(toolchain, work, cache)
-        glibc = None
-        while glibc is None or schema["glibc"] != glibc:  # known once it is linked: link again
-            schema = _with_ids(schema, build_id, glibc or "")
-            facts = dataclasses.replace(facts, build_id=build_id, schema=to_json(schema))
-            elf = link.link_object(toolchain, render(plan, facts), used, engine, library, work)
-            glibc = elf.glibc
+        schema = _schema(graph, plan, options, weights.bytes, crc)
+        schema, elf = _link(plan, schema, options, used, engine, toolchain, weights, library)
     with clock("weights"):
         pieces = read_spool(work / "weights") if crc is not None else weights.pieces()
-        tail = append_tail(library, build_id, pieces, with_crc=options.crc)
+        tail = append_tail(library, schema["build_id"], pieces, with_crc=options.crc)
     if tail.weights_bytes != weights.bytes or tail.crc != crc:
         raise BuildError("the weights were not written as planned", str(library))
     _empty(work)
@@ -240,6 +212,55 @@ def build_object(
         clock.seconds,
         tuple(cache.notes) if cache is not None else (),
     )
+
+
+def _schema(
+    graph: Graph, plan: Plan, options: BuildOptions, weights_bytes: int, crc: int | None
+) -> dict[str, Any]:
+    return make_schema(
+        graph,
+        plan,
+        options.target,
+        options.model,
+        version=__version__,
+        threads=options.threads,
+        level=options.level,
+        features=needed_features(options.target),
+        weights_bytes=weights_bytes,
+        crc=crc,
+    )
+
+
+def _link(
+    plan: Plan,
+    schema: dict[str, Any],
+    options: BuildOptions,
+    kernels: Mapping[str, bytes],
+    engine: Sequence[Path],
+    toolchain: Toolchain,
+    weights: WeightStore,
+    library: Path,
+) -> tuple[dict[str, Any], ElfFacts]:
+    """Link the object; gives its schema, ids and glibc floor filled in, and its facts."""
+    facts = ObjectFacts(
+        options.threads,
+        "",
+        schema["model_id"],
+        "",
+        options.target.triple.split("-", 1)[0],
+        needed_features(options.target),
+        weights.bytes,
+        int(schema["weights_crc32"], 16) if options.crc else None,
+    )
+    build_id = _build_id(render(plan, facts), schema, kernels, weights, toolchain)
+    glibc = None
+    while glibc is None or schema["glibc"] != glibc:  # known once it is linked: link again
+        schema = _with_ids(schema, build_id, glibc or "")
+        facts = dataclasses.replace(facts, build_id=build_id, schema=to_json(schema))
+        folder = library.parent / "build"
+        elf = link.link_object(toolchain, render(plan, facts), kernels, engine, library, folder)
+        glibc = elf.glibc
+    return schema, elf
 
 
 def needed_features(target: Target) -> tuple[str, ...]:
