@@ -25,7 +25,8 @@ format: venv ## Let ruff format everything
 	$(BIN)/ruff format .
 
 types: venv ## mypy, strict
-	$(BIN)/mypy -p leip
+	@mkdir -p .venv/src && ln -sfn "$(CURDIR)" .venv/src/leip
+	MYPYPATH=.venv/src $(BIN)/mypy -p leip
 
 test: venv ## All tests, with the IR checked after every pass (at most 15 minutes on 2 cores)
 	LEIP_VERIFY=2 $(BIN)/pytest -n 2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,32 @@ from .errors import OutputError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
+    from .ir.graph import Graph
+
 PathLike = str | Path
+TEXT_SUFFIXES = (".txt", ".ir")
+
+
+def read_graph(path: PathLike, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """The graph of an ONNX model (file or folder), or of IR text (`.txt`, `.ir`, or `-`, stdin).
+
+    Large constants of IR text are taken from the `.npz` of the same name, if there is one.
+
+    Raises:
+        ModelError, UsageError: If it cannot be read.
+    """
+    path = Path(path)
+    if str(path) == "-" or path.suffix in TEXT_SUFFIXES:
+        from .ir.constant import Constant
+        from .ir.parse import parse_graph
+
+        if str(path) == "-":
+            return parse_graph(sys.stdin.read())
+        pool = read_pool(path.with_suffix(".npz"))
+        return parse_graph(read_text(path), {name: Constant(a) for name, a in pool.items()})
+    from .ir.onnx import import_model
+
+    return import_model(path, input_shapes)
 
 
 def read_text(path: PathLike) -> str:

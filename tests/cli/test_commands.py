@@ -168,12 +168,12 @@ def test_kernel_bench(cli: Cli, tiny_onnx: Path) -> None:
 
 def kernel_task(model: Path) -> str:
     """The text of the model's conv kernel, for this machine."""
-    from leip.driver import _resolve, read_graph
+    from leip.driver import read_graph, resolve
     from leip.ir.op import Pattern
     from leip.passes import PassManager, pipeline
     from leip.schedules.task import Task
 
-    target = _resolve("llvm")
+    target = resolve("llvm")
     graph = PassManager(pipeline(2, target)).run(read_graph(model))
     for node in graph.nodes():
         if node.op == "kernel":

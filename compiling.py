@@ -1,0 +1,225 @@
+"""The road from an ONNX file to an LRE folder, room after room."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import plugin
+from .errors import UsageError
+from .files import PathLike, load_array, read_graph, write_text
+from .options import CompileOptions
+from .reports import CompileReport
+
+if TYPE_CHECKING:
+    from .codegen.build import BuildOptions, BuildResult
+    from .codegen.cache import KernelCache
+    from .ir.graph import Graph
+    from .ir.target import Target
+    from .passes import Pass
+
+# Called by long steps: what is being done, how much of it is done, and of how much (0: unknown).
+Progress = Callable[[str, int, int], None]
+
+
+def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
+    """`leip compile`: the road from an ONNX file to an LRE folder.
+
+    Raises:
+        LeipError: With what is wrong, where, and what to do.
+    """
+    from .codegen.build import build_object
+    from .codegen.kernel_build import WorkerPool
+    from .codegen.package import OutputFolder
+    from .passes.manager import PassManager
+
+    clock = _Clock()
+    plugin.load(options.plugins)
+    target = resolve(options.target)
+    if options.verify:
+        _check_runs_here(target)
+    pool = WorkerPool(options.usable_jobs, options.plugins)
+    # absolute: the compiler runs in a folder of its own
+    with OutputFolder(options.output_path.absolute()) as folder, pool:
+        pool.start()  # their imports overlap with ours
+        progress("import", 0, 0)
+        with clock("import"):
+            model = read_graph(options.input_path, options.input_shapes)
+        with clock("passes"):
+            steps = make_pipeline(options.level, target, options.layout)
+            manager = PassManager(steps, options.dump_ir, observer=_PassProgress(progress, steps))
+            graph = manager.run(model.copy())
+        build = _build_options(options, target, model, graph)
+        cache = open_cache(options.cache_dir, options.plugins)
+        result = build_object(
+            graph, build, folder.staging, pool=pool, cache=cache, progress=progress
+        )
+        if options.dump_ir is not None:
+            _dump_choices(options.dump_ir, graph)
+        errors = {}
+        if options.verify:
+            progress("verify", 0, 0)
+            with clock("verify"):
+                errors = _verify(options, result, model, graph)
+        files = folder.commit(result.library, result.schema)
+    return CompileReport(
+        path=options.output_path,
+        library=options.output_path / files["modelLibrary.so"].name,
+        model_id=result.model_id,
+        target=_describe(target),
+        level=options.level,
+        threads=build.threads,
+        kernels=len(result.kernels),
+        distinct_kernels=result.distinct,
+        cached_kernels=result.cached,
+        flops=result.plan.flops,
+        parameters=build.model.parameters,
+        weights_bytes=result.weights_bytes,
+        arena_bytes=result.plan.arena_bytes,
+        object_bytes=result.object_bytes,
+        compiler=str(result.toolchain),
+        glibc=result.elf.glibc,
+        seconds={**clock.seconds, **result.seconds},
+        errors=errors,
+        notes=result.notes,
+    )
+
+
+def _build_options(
+    options: CompileOptions, target: Target, model: Graph, graph: Graph
+) -> BuildOptions:
+    """What code generation needs to know of the options and of the model."""
+    from .codegen.build import BuildOptions
+    from .codegen.schema import ModelFacts
+    from .ir.bounds import max_ids
+    from .ir.text import print_graph
+
+    facts = ModelFacts(
+        model_hash=hashlib.sha256(print_graph(model).encode()).hexdigest(),
+        options=f"{options.layout} level {options.level} plugins {plugin.digest(options.plugins)}",
+        model_id=options.model_id,
+        max_ids=max_ids(model),
+        layouts=_io_layouts(model, graph),
+        parameters=sum(n.output.type.size for n in model.nodes() if n.op == "constant"),
+    )
+    return BuildOptions(
+        target,
+        threads=options.usable_threads,
+        level=options.level,
+        cc=options.cc,
+        crc=options.crc_check,
+        model=facts,
+    )
+
+
+def _io_layouts(model: Graph, graph: Graph) -> dict[str, str]:
+    """The layouts of image inputs and outputs, by name: NCHW unless converted."""
+    from .passes.io_layout import image_borders
+
+    images = image_borders(model)
+    sides = ((graph.input_names, graph.inputs), (graph.output_names, graph.outputs))
+    return {
+        names[index]: str(values[index].layout or "NCHW")
+        for (names, values), side in zip(sides, images)
+        for index in side
+    }
+
+
+def _verify(
+    options: CompileOptions, result: BuildResult, model: Graph, graph: Graph
+) -> dict[str, float]:
+    """Compare the object with the interpreter; the largest error of each output."""
+    from .codegen.verify import verify_object
+
+    feeds = {name: load_array(path) for name, path in options.verify_inputs.items()}
+    if "" in feeds and len(graph.input_names) == 1:
+        feeds[graph.input_names[0]] = feeds.pop("")
+    report = verify_object(
+        result.library,
+        graph,
+        result.plan,
+        level=options.level,
+        feeds=feeds or None,
+        model=model,
+    )
+    report.check()
+    return report.errors
+
+
+def resolve(target: str) -> Target:
+    from .codegen.resolver import LlvmResolver
+    from .ir.target import TargetRequest
+
+    return LlvmResolver().resolve(TargetRequest.parse(target))
+
+
+def make_pipeline(level: int, target: Target, layout: str) -> list[Pass]:
+    from .ir.layout import Layout
+    from .passes import pipeline
+
+    return pipeline(level, target, Layout.parse(layout) if layout else None)
+
+
+def _check_runs_here(target: Target) -> None:
+    """Raises UsageError if code for the target cannot be run on this machine."""
+    from .codegen.resolver import LlvmResolver
+
+    reason = LlvmResolver().runs_here(target)
+    if reason:
+        raise UsageError(
+            f"the object cannot be verified here: {reason}",
+            "--verify",
+            "compile without --verify and compare on the device",
+        )
+
+
+def _describe(target: Target) -> str:
+    vectors = f"{target.vector_bits}-bit vectors" if target.vector_bits else "no vectors"
+    return f"{target.kind} -mtriple={target.triple} -mcpu={target.cpu} ({vectors})"
+
+
+def _dump_choices(folder: Path, graph: Graph) -> None:
+    """The graph with the chosen template, config and reason of every kernel."""
+    from .ir.text import print_graph
+
+    write_text(folder / "99_chosen.txt", print_graph(graph))
+
+
+def open_cache(cache_dir: PathLike | None, plugins: Sequence[PathLike] = ()) -> KernelCache:
+    from .codegen.cache import KernelCache, default_folder
+
+    folder = Path(cache_dir) if cache_dir is not None else default_folder()
+    return KernelCache(folder, plugin.digest(plugins))
+
+
+class _PassProgress:
+    """Tells `progress` how many passes are done."""
+
+    def __init__(self, progress: Progress, steps: Sequence[object]) -> None:
+        self._progress = progress
+        self._total = len(steps)
+        self._done = 0
+
+    def __call__(self, record: object, graph: Graph) -> None:
+        self._done += 1
+        self._progress("passes", self._done, self._total)
+
+
+class _Clock:
+    """Adds up the seconds of named steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + taken

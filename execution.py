@@ -1,0 +1,152 @@
+"""Running and timing compiled objects; needs neither TVM nor ONNX (but for the machine's peak)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import LeipError, UsageError
+from .files import PathLike, load_array, write_arrays, write_text
+from .reports import BenchmarkReport, KernelTime, RunReport
+
+if TYPE_CHECKING:
+    from .runtime import Engine
+
+BENCHMARK_WARM_UP = 3
+PROFILE_RUNS = 20
+
+
+@contextlib.contextmanager
+def open_engine(
+    path: PathLike, inference_context: str = "cpu", threads: int = 0
+) -> Iterator[Engine]:
+    """A loaded engine; the runtime's errors become ours."""
+    from .runtime import LreError, load
+
+    try:
+        with load(path, inference_context=inference_context, threads=threads or None) as engine:
+            yield engine
+    except LreError as error:
+        raise LeipError(str(error), str(path)) from error
+
+
+def _feeds(engine: Engine, given: Mapping[str, PathLike]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """All inputs, those not given random, and the names of these. "" means the only input."""
+    names = engine.input_names
+    arrays = {}
+    for name, path in given.items():
+        name = names[0] if not name and len(names) == 1 else name
+        if name not in names:
+            what = f"there is no input {name!r}" if name else f"{path}: which input is it?"
+            hint = f"the form is NAME=X.npy; the inputs are {', '.join(names)}"
+            raise UsageError(what, "--input", hint)
+        arrays[name] = load_array(path)
+    missing = tuple(name for name in names if name not in arrays)
+    random = engine.random_inputs() if missing else {}
+    return {name: arrays.get(name, random.get(name)) for name in names}, missing
+
+
+def run(
+    path: PathLike,
+    *,
+    inputs: Mapping[str, PathLike] | None = None,
+    output_dir: PathLike = ".",
+    inference_context: str = "cpu",
+    threads: int = 0,
+) -> RunReport:
+    """One inference; every output is written as `<output>.npy`.
+
+    Args:
+        path: LRE folder or `.so`.
+        inputs: `.npy` files by input name; those not given are random (integers are legal ids).
+        output_dir: Where the files go; made if it is missing.
+        inference_context: Family of the device.
+        threads: Threads to use; 0 as compiled.
+    """
+    started = time.perf_counter()
+    with open_engine(path, inference_context, threads) as engine:
+        loaded = time.perf_counter() - started
+        feeds, random = _feeds(engine, inputs or {})
+        engine.infer(feeds)  # the first run maps the weights; what is told is a usual one
+        started = time.perf_counter()
+        outputs = engine.infer(feeds)
+        seconds = time.perf_counter() - started
+    files = write_arrays(Path(output_dir), outputs)
+    return RunReport(outputs, files, random, loaded, seconds)
+
+
+def benchmark(
+    path: PathLike,
+    *,
+    inputs: Mapping[str, PathLike] | None = None,
+    inference_context: str = "cpu",
+    threads: int = 0,
+    seconds: float = 3.0,
+    profile: bool = False,
+    json_path: PathLike | None = None,
+) -> BenchmarkReport:
+    """Repeated inference, timed one by one; with `profile` also kernel by kernel.
+
+    Args:
+        path: LRE folder or `.so`.
+        inputs: `.npy` files by input name; those not given are random.
+        inference_context: Family of the device.
+        threads: Threads to use; 0 as compiled.
+        seconds: How long to measure; at least ten runs are made.
+        profile: Measure every kernel, and this machine's peak in the same run.
+        json_path: Where to write all figures.
+    """
+    with open_engine(path, inference_context, threads) as engine:
+        feeds, _ = _feeds(engine, inputs or {})
+        for _ in range(BENCHMARK_WARM_UP):
+            engine.infer(feeds)
+        samples = _samples(engine, feeds, seconds)
+        steps = engine.profile(feeds, PROFILE_RUNS)
+        used = engine.threads
+    peak = _peak_gflops(used) if profile else 0.0
+    total = sum(step.ns for step in steps)
+    kernels = [
+        KernelTime(
+            step.name,
+            step.origin,
+            step.template,
+            step.ns * 1e-9,
+            step.ns / total if total else 0.0,
+            step.flops / step.ns if step.ns else 0.0,
+            step.flops / step.ns / peak if step.ns and peak else 0.0,
+        )
+        for step in steps
+    ]
+    kernels.sort(key=lambda kernel: -kernel.seconds)
+    flops = sum(step.flops for step in steps)
+    chosen = tuple(kernels) if profile else ()
+    report = BenchmarkReport(tuple(samples), used, flops, peak, chosen)
+    if json_path is not None:
+        facts = {"path": str(path), **report.figures, **dataclasses.asdict(report)}
+        write_text(json_path, json.dumps(facts, indent=1) + "\n")
+    return report
+
+
+def _samples(engine: Engine, feeds: Mapping[str, Any], seconds: float) -> list[float]:
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(samples) < 10 or time.perf_counter() < end:
+        started = time.perf_counter()
+        engine.infer(feeds)
+        samples.append(time.perf_counter() - started)
+    return samples
+
+
+def _peak_gflops(threads: int) -> float:
+    """Peak of this machine for so many threads, measured now; 0 where there is no C compiler."""
+    from .codegen.measure import measure_peak
+
+    try:
+        return measure_peak(threads).gflops
+    except LeipError:
+        return 0.0
