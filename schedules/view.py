@@ -146,7 +146,12 @@ def bind(value: Expr, body: Callable[[Expr], Expr], name: str = "t") -> Expr:
     ):
         return body(value)
     variable = tirx.Var(name, dtype_of(value))
-    return tirx.Let(variable, value, body(variable))
+    stack = _scopes.get()
+    if not stack:
+        return tirx.Let(variable, value, body(variable))
+    # In the scope, not here: TVM's simplifier takes exponential time in Lets within Lets' values.
+    stack[-1].lets.append((variable, value))
+    return body(variable)
 
 
 def shared(identity: int, indices: tuple[Expr, ...], make: Callable[[], Expr]) -> Expr:

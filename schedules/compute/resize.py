@@ -93,6 +93,8 @@ def _weight_table(values: np.ndarray, dtype: str, context: Context) -> Table:
 def _axis(attrs: Any, axis: int, size: int, count: int, dtype: str, context: Context) -> _Axis:
     index, weights = axis_taps(attrs, axis, size, count)
     at = positions(attrs, axis, size, count)
+    if attrs.mode == "nearest" and size == count and np.array_equal(index[:, 0], np.arange(size)):
+        return _Axis([(lambda i: i, None)])
     if attrs.mode == "nearest":
         return _Axis([(_index_table(index[:, 0], context), None)])
     if size == count and np.array_equal(at, np.arange(size)):

@@ -12,6 +12,7 @@ Limit: memory bandwidth. Measured: see `tests/schedules/x86/test_pointwise.py` f
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from .access import Walk, walk_of
 __all__ = ["MovementTemplate", "PointwiseTemplate", "schedule_pointwise"]
 
 GRAIN_US = 12.0  # work of a stage, in microseconds of one thread, from which on threads pay
+SMALL = 8192  # elements of a stage that are not worth a second thread
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def schedule_pointwise(sch: Any, name: str, task: Task, config: Config) -> None:
     extents = [common.extent(sch, loop) for loop in loops]
     if not loops or len(sch.get(block).iter_vars) != len(loops) or math.prod(extents) == 0:
         return
+    if math.prod(extents) < SMALL:
+        config = dataclasses.replace(config, threads=False)
     walk = walk_of(sch, block)
     lanes = task.target.lanes(DType.F32)
     across = walk.transposed()

@@ -12,6 +12,7 @@ Limit: memory; for few channels the latency of the one chain of additions.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ..lower import channel_packs, lower_body
 from ..task import Task
 from ..template import Knobs, Lowered, Pack, Template, knob, require
 from .access import Walk, walk_of
-from .pointwise import GRAIN_US, schedule_pointwise
+from .pointwise import GRAIN_US, SMALL, schedule_pointwise
 from .pointwise import Config as Pointwise
 
 __all__ = ["StagesTemplate"]
@@ -74,6 +75,8 @@ def schedule_reduction(sch: Any, block: Any, config: Config, lanes: int) -> None
     """for s…: for r…  →  parallel s…: for r…: unrolled u: vectorized lanes"""
     walk = walk_of(sch, block)
     spatial, reduction = common.spatial_loops(sch, block)
+    if math.prod(walk.extents) < SMALL:
+        config = dataclasses.replace(config, threads=False)
     if not spatial or 0 in walk.extents:
         return
     last = _vector_axis(walk, len(spatial), lanes)

@@ -83,6 +83,17 @@ def task_of(
     return Task(body, target or host(), threads, level, tuple(constants))
 
 
+def type_of(array: np.ndarray, layout: Layout | None = None) -> TensorType:
+    return TensorType(DType.from_numpy(array.dtype), array.shape, layout)
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` of the items, evenly spread."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i * (len(items) - 1) // (count - 1)] for i in range(count)]
+
+
 def one_op(
     op: str,
     attrs: Any,

@@ -15,6 +15,7 @@ from leip.ir.layout import Layout
 from leip.ir.ops.conv import ConvAttrs
 from leip.ir.ops.matmul import MatmulAttrs
 from leip.ir.ops.pool import PoolAttrs
+from leip.ir.ops.requantize import RequantizeAttrs
 from leip.ir.target import Caches, Target
 from leip.ir.types import TensorType
 from leip.schedules.task import Task
@@ -258,3 +259,20 @@ def pool_task(
     if epilogue:
         y = graph.op(epilogue, y)
     return finish_task(graph, y, layout, target, 2, 3, ())
+
+
+def int8_task(
+    ci: int, size: tuple[int, ...], co: int, *, target: Target | None = None, stride: int = 1
+) -> Task:
+    """u8 image * s8 1x1 filters + i32 bias, requantized to u8; blocks of 16."""
+    n = len(size)
+    layout = layout_of(n + 2, 16)
+    graph = Graph("body")
+    x = graph.add_input("x", TensorType(DType.U8, (1, ci, *size), layout))
+    w = graph.add_input("w", TensorType(DType.I8, (co, ci, *(1,) * n)))
+    b = graph.add_input("b", TensorType(DType.I32, (co, *(1,) * n)))
+    s = graph.add_input("s", TensorType(DType.F32, (co, *(1,) * n)))
+    y = graph.op("conv", x, w, attrs=ConvAttrs((stride,) * n, (0,) * (2 * n), (1,) * n))
+    y = graph.op("add", y, b)
+    y = graph.op("requantize", y, s, attrs=RequantizeAttrs(3, DType.U8))
+    return finish_task(graph, y, layout, target or TARGETS["znver4"], 2, 3, (1, 2, 3))
