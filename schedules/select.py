@@ -21,6 +21,7 @@ TEMPLATES: list[tuple[str, str]] = [
     ("x86.conv_first", "ConvFirst"),
     ("x86.depthwise", "DepthwiseBlocked"),
     ("x86.conv_direct", "ConvDirect"),
+    ("x86.conv_int8", "ConvInt8"),
     ("x86.matmul", "MatmulPacked"),
     ("x86.batch_matmul", "BatchMatmul"),
     ("x86.pool", "Pool"),

@@ -1,0 +1,221 @@
+"""A probe that templates are not float-only: 1x1 convolution of u8 by s8 with AVX-512 VNNI.
+
+`vpdpbusd` multiplies four u8 by four s8 and adds them to an i32 lane, exactly; weights are packed
+in fours along the input channels. The rest is `conv_direct`: a tile of feature blocks x pixels in
+registers, the epilogue (bias, requantization) on the tile.
+
+Limit: the VNNI ports, 4 times the multiply-adds of float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import s_tir, te, tirx
+from tvm.s_tir import TensorIntrin
+from tvm.script import tirx as T
+
+from ...ir.dtypes import DType
+from ...ir.types import TensorType
+from ..task import Task
+from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..view import View
+from .anchored import anchored, epilogue_packs, lower_anchored
+from .conv_direct import Problem, accumulated_view, make_output
+from .conv_shape import channel_block, conv_shape
+from .moves import PASS_CONFIG, place_output
+from .tiles import Machine, balance, chunks, rounds
+
+__all__ = ["ConvInt8"]
+
+GROUP = 4  # input channels of one VNNI lane
+INTRINSIC = "leip_vnni_u8_s8_16x4"
+
+
+# Our own description: importing TVM's (tvm.s_tir.tensor_intrin) parses every GPU intrinsic that it
+# has, which takes half a minute.
+@T.prim_func(s_tir=True)
+def _dot(  # type: ignore[no-untyped-def]
+    A: T.Buffer((4,), "uint8", offset_factor=1),
+    B: T.Buffer((16, 4), "int8", offset_factor=1),
+    C: T.Buffer((16,), "int32", offset_factor=1),
+) -> None:
+    with T.sblock("root"):
+        T.reads(C[0:16], A[0:4], B[0:16, 0:4])
+        T.writes(C[0:16])
+        for i in T.serial(0, 16):
+            for k in T.serial(0, 4):
+                with T.sblock("update"):
+                    vi, vk = T.axis.remap("SR", [i, k])
+                    C[vi] = C[vi] + T.cast(A[vk], "int32") * T.cast(B[vi, vk], "int32")
+
+
+@T.prim_func(s_tir=True)
+def _vnni(  # type: ignore[no-untyped-def]
+    A: T.Buffer((4,), "uint8", offset_factor=1),
+    B: T.Buffer((16, 4), "int8", offset_factor=1),
+    C: T.Buffer((16,), "int32", offset_factor=1),
+) -> None:
+    with T.sblock("root"):
+        T.reads(C[0:16], A[0:4], B[0:16, 0:4])
+        T.writes(C[0:16])
+        four = T.reinterpret(A.vload([0], "uint8x4"), dtype="int32")
+        everywhere = T.reinterpret(T.broadcast(four, 16), dtype="int8x64")
+        C[T.ramp(T.int32(0), 1, 16)] = T.call_llvm_pure_intrin(
+            T.llvm_lookup_intrinsic_id("llvm.x86.avx512.vpdpbusd.512"),
+            C.vload([0], dtype="int32x16"),
+            everywhere,
+            B.vload([0, 0], dtype="int8x64"),
+            dtype="int32x16",
+        )
+
+
+TensorIntrin.register(INTRINSIC, _dot, _vnni, override=True)
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    """Knobs of ConvInt8.
+
+    Attributes:
+        vectors: Vector registers of features in a tile.
+        cols: Pixels of a tile.
+    """
+
+    vectors: int = knob(2, choices=(1, 2, 4))
+    cols: int = knob(7, choices=(4, 6, 7, 8, 14))
+
+
+def problem(task: Task) -> Problem:
+    """Take the task apart. Raises NotApplicable."""
+    require(task.target.has("avx512vnni"), "the target lacks avx512vnni")
+    parts = anchored(task, "conv", dtypes=(DType.U8,))
+    require(parts.weight.dtype is DType.I8, "the weight is not i8")
+    require(not parts.prologue, "there is a prologue")
+    machine = Machine.of(task.target, DType.I32)
+    lanes = channel_block(parts.output.type)
+    wanted = machine.lanes == lanes == channel_block(parts.data.type)
+    require(wanted, f"images are not in blocks of {machine.lanes} channels")
+    shape = conv_shape(parts, lanes)
+    require(shape.flat and shape.groups == 1, "not a 1x1 window with stride 1 and no groups")
+    return Problem(parts, shape, machine, lanes, False, False)
+
+
+class ConvInt8(Template):
+    """See the module's docstring."""
+
+    name = "conv_u8s8_vnni__x86"
+    Config = Config
+
+    def check(self, task: Task) -> None:
+        problem(task)
+
+    def default(self, task: Task) -> Knobs:
+        return ranked(problem(task), task.threads)[0]
+
+    def space(self, task: Task) -> Iterable[Knobs]:
+        return ranked(problem(task), task.threads)[:8]
+
+    def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
+        assert isinstance(config, Config)
+        p = problem(task)
+        packs = epilogue_packs(p.parts)
+        packs[p.parts.weight_position] = weight_pack(p, config)
+        return packs
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        assert isinstance(config, Config)
+        p = problem(task)
+        legal = min(config.vectors, config.cols) >= 1 and config.cols <= p.shape.cols
+        require(legal, "a size is out of range", InvalidConfig)
+        tile = config.vectors * config.cols
+        require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
+        sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
+        schedule(sch, config, p.parts.output.rank)
+        return Lowered((sch.mod["main"],), tile * p.lanes * 4 + 1024, PASS_CONFIG)
+
+
+def ranked(p: Problem, threads: int) -> list[Config]:
+    """Configs from the cheapest by the model on."""
+    costs: dict[Config, float] = {}
+    for vectors in range(1, min(rounds(p.shape.features, p.lanes), 4) + 1):
+        for cols in chunks(p.shape.cols, p.machine.registers):
+            if p.machine.fits(vectors, cols):
+                tiles = rounds(p.shape.features, vectors * p.lanes) * rounds(p.shape.cols, cols)
+                step = p.machine.step_cycles(vectors, cols, False)
+                each = p.shape.depth / GROUP * step + 8.0 * vectors * cols
+                costs[Config(vectors, cols)] = tiles * each * balance(tiles, threads)
+    return sorted(costs, key=lambda c: costs[c])
+
+
+def weight_pack(p: Problem, config: Config) -> Pack:
+    """Weights as [tiles, blocks, lanes / 4, vectors, lanes, 4], channels padded with zeros."""
+    lanes, features, channels = p.lanes, p.shape.features, p.shape.channels
+    tiles, blocks = rounds(features, config.vectors * lanes), rounds(channels, lanes)
+    packed = (tiles, blocks, lanes // GROUP, config.vectors, lanes, GROUP)
+
+    def apply(weights: np.ndarray) -> np.ndarray:
+        wide = np.zeros((tiles * packed[3] * lanes, blocks * lanes), weights.dtype)
+        wide[:features, :channels] = weights.reshape(features, channels)
+        split = wide.reshape(tiles, packed[3], lanes, blocks, lanes // GROUP, GROUP)
+        return np.ascontiguousarray(split.transpose(0, 3, 4, 1, 2, 5))
+
+    return Pack(TensorType(DType.I8, packed), apply, f"vnni{packed}")
+
+
+def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
+    """The PrimFunc: acc -> flat -> out."""
+    parts = p.parts
+
+    def anchor(operands: list[View], context: Any) -> View:
+        acc = accumulate(p, config, operands[0].tensor, operands[1].tensor)
+        return accumulated_view(p, acc)
+
+    body = lower_anchored(parts, packs, anchor)
+    output = make_output(parts.output.type, p.shape, body.views[parts.output])
+    return te.create_prim_func([*body.inputs, output])
+
+
+def accumulate(p: Problem, config: Config, data: Any, weights: Any) -> Any:
+    """acc[n, block, 0, pixel, lane] in i32, over whole tiles."""
+    shape, lanes = p.shape, p.lanes
+    pixels = rounds(shape.cols, config.cols) * config.cols
+    blocks = rounds(shape.features, config.vectors * lanes) * config.vectors
+    extents = (rounds(shape.channels, lanes), lanes // GROUP, GROUP)
+    names = ("co", "ci", "sub")
+    co, ci, sub = (te.reduce_axis((0, n), name) for n, name in zip(extents, names, strict=True))
+    image = len(data.shape) > len(("n", "c", "w", "lane"))
+
+    def element(n: Any, o: Any, h: Any, w: Any, lane: Any) -> Any:
+        inside = tirx.min(w, shape.cols - 1) if pixels > shape.cols else w
+        width = shape.image_width
+        place = (inside // width, inside % width) if image else (inside,)
+        x = data(n, co, *place, ci * GROUP + sub)
+        weight = weights(o // config.vectors, co, ci, o % config.vectors, lane, sub)
+        product = tirx.Cast("int32", x) * tirx.Cast("int32", weight)
+        return te.sum(product, axis=[co, ci, sub])
+
+    return te.compute((shape.batch, blocks, 1, pixels, lanes), element, name="acc")
+
+
+def schedule(sch: Any, config: Config, rank: int) -> None:
+    """parallel(n, tile, strip) co ci unrolled(pixel, vector) vpdpbusd."""
+    acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
+    if rank > len(("n", "c", "w")):
+        sch.reverse_compute_inline(out)
+        out = sch.get_sblock("flat")
+    n, o, h, w, lane, co, ci, sub = sch.get_loops(acc)
+    tile, vector = sch.split(o, [None, config.vectors])
+    strip, pixel = sch.split(w, [None, config.cols])
+    sch.reorder(n, tile, h, strip, co, ci, pixel, vector, lane, sub)
+    parallel = sch.fuse(n, tile, h, strip)
+    sch.parallel(parallel)
+    for loop in (pixel, vector):
+        sch.unroll(loop)
+    place_output(sch, out, parallel, buffered=False, vectorized=True)
+    start = sch.decompose_reduction(acc, co)
+    sch.vectorize(sch.get_loops(start)[-1])
+    sch.tensorize(lane, INTRINSIC)
