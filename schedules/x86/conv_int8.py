@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 from tvm import s_tir, te, tirx
-from tvm.s_tir import TensorIntrin
-from tvm.script import tirx as T
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
@@ -26,54 +24,13 @@ from ..view import View
 from .anchored import anchored, epilogue_packs, lower_anchored
 from .conv_direct import Problem, accumulated_view, make_output
 from .conv_shape import channel_block, conv_shape
+from .intrinsics import VNNI
 from .moves import PASS_CONFIG, place_output
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["ConvInt8"]
 
 GROUP = 4  # input channels of one VNNI lane
-INTRINSIC = "leip_vnni_u8_s8_16x4"
-
-
-# Our own description: importing TVM's (tvm.s_tir.tensor_intrin) parses every GPU intrinsic that it
-# has, which takes half a minute.
-@T.prim_func(s_tir=True)
-def _dot(  # type: ignore[no-untyped-def]
-    A: T.Buffer((4,), "uint8", offset_factor=1),
-    B: T.Buffer((16, 4), "int8", offset_factor=1),
-    C: T.Buffer((16,), "int32", offset_factor=1),
-) -> None:
-    with T.sblock("root"):
-        T.reads(C[0:16], A[0:4], B[0:16, 0:4])
-        T.writes(C[0:16])
-        for i in T.serial(0, 16):
-            for k in T.serial(0, 4):
-                with T.sblock("update"):
-                    vi, vk = T.axis.remap("SR", [i, k])
-                    C[vi] = C[vi] + T.cast(A[vk], "int32") * T.cast(B[vi, vk], "int32")
-
-
-@T.prim_func(s_tir=True)
-def _vnni(  # type: ignore[no-untyped-def]
-    A: T.Buffer((4,), "uint8", offset_factor=1),
-    B: T.Buffer((16, 4), "int8", offset_factor=1),
-    C: T.Buffer((16,), "int32", offset_factor=1),
-) -> None:
-    with T.sblock("root"):
-        T.reads(C[0:16], A[0:4], B[0:16, 0:4])
-        T.writes(C[0:16])
-        four = T.reinterpret(A.vload([0], "uint8x4"), dtype="int32")
-        everywhere = T.reinterpret(T.broadcast(four, 16), dtype="int8x64")
-        C[T.ramp(T.int32(0), 1, 16)] = T.call_llvm_pure_intrin(
-            T.llvm_lookup_intrinsic_id("llvm.x86.avx512.vpdpbusd.512"),
-            C.vload([0], dtype="int32x16"),
-            everywhere,
-            B.vload([0, 0], dtype="int8x64"),
-            dtype="int32x16",
-        )
-
-
-TensorIntrin.register(INTRINSIC, _dot, _vnni, override=True)
 
 
 @dataclass(frozen=True)
@@ -218,4 +175,4 @@ def schedule(sch: Any, config: Config, rank: int) -> None:
     place_output(sch, out, parallel, buffered=False, vectorized=True)
     start = sch.decompose_reduction(acc, co)
     sch.vectorize(sch.get_loops(start)[-1])
-    sch.tensorize(lane, INTRINSIC)
+    sch.tensorize(lane, VNNI)
