@@ -127,21 +127,26 @@ def _output_slot(value: Value) -> Slot:
 class ModelledCost:
     """A `CostModel` from rough rates; the differences between layouts are what matters.
 
+    Measured on Zen 4 with AVX-512, 2 threads: dense convolutions from plain images take 0.9 to 3
+    times as long as from blocked ones, depthwise ones 19 times (only the generic template takes
+    them), a concat that cuts through blocks 2.5 times.
+
     Attributes:
         block: Lanes of the blocked layout.
         bytes_per_ns: Memory traffic of simple kernels.
         flops_per_ns: What a good blocked convolution reaches.
-        plain_penalty: How much slower a convolution is on plain images, for which only the generic
-            template serves.
-        scattered_penalty: How much slower a concat or slice is that cuts through blocks.
+        plain_dense: How much slower a convolution over all channels is on plain images.
+        plain_depthwise: How much slower a grouped one is.
+        scattered: How much slower a concat or slice is that cuts through blocks.
         launch_ns: A kernel's fixed cost.
     """
 
     block: int
     bytes_per_ns: float = 8.0
     flops_per_ns: float = 100.0
-    plain_penalty: float = 16.0
-    scattered_penalty: float = 4.0
+    plain_dense: float = 2.0
+    plain_depthwise: float = 16.0
+    scattered: float = 2.5
     launch_ns: float = 2000.0
 
     def transform(self, type: TensorType, layout: Layout | None) -> int:
@@ -160,18 +165,17 @@ class ModelledCost:
             if node.op == "conv":
                 time += self._conv(node, layout)
             elif layout is not None and _cuts_blocks(node, self.block):
-                time += (self.scattered_penalty - 1) * traffic / self.bytes_per_ns
+                time += (self.scattered - 1) * traffic / self.bytes_per_ns
         return int(time)
 
     def _conv(self, node: Node, layout: Layout | None) -> float:
         time = node.flops / self.flops_per_ns
+        groups: int = node.attrs.groups  # type: ignore[attr-defined]
         if layout is None or not self._suits_blocks(node):
-            return time * self.plain_penalty
-        channels = (node.inputs[0].shape[1], node.output.shape[1])
-        if node.attrs.groups > 1:  # type: ignore[attr-defined]
-            channels = channels[1:]
-        small = [size for size in channels if size >= self.block // 2] or [channels[-1]]
-        return time * math.prod(-(-size // self.block) * self.block / size for size in small)
+            return time * (self.plain_dense if groups == 1 else self.plain_depthwise)
+        inputs, outputs = node.inputs[0].shape[1], node.output.shape[1]
+        blocked = [outputs] if groups > 1 or inputs < self.block // 2 else [inputs, outputs]
+        return time * math.prod(-(-size // self.block) * self.block / size for size in blocked)
 
     def _suits_blocks(self, node: Node) -> bool:
         attrs: ConvAttrs = node.attrs  # type: ignore[assignment]

@@ -44,14 +44,14 @@ def weights(*shapes: str) -> str:
 
 
 def test_fires(check_pass):
-    inner = "%x: f32[1,16,8,8]"
+    inner = "%x: f32[1,64,16,16]"
     conv = "%y = conv(%x, %w) {strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}"
     check_pass(
         "assign-layouts{block=4}",
         graph(
             inner,
-            f"""%w = constant {{value=random(1)}} : f32[16,16,3,3]
-            %y = kernel(%x, %w) body({inner}, %w: f32[16,16,3,3]) {{
+            f"""%w = constant {{value=random(1)}} : f32[64,64,3,3]
+            %y = kernel(%x, %w) body({inner}, %w: f32[64,64,3,3]) {{
               {conv}
               return %y
             }}
@@ -59,17 +59,17 @@ def test_fires(check_pass):
         ),
         after=graph(
             inner,
-            f"""%w = constant {{value=random(1)}} : f32[16,16,3,3]
-            %x.nchw4c = kernel(%x) body(%x: f32[1,16,8,8]) {{
-              %y = layout_transform(%x) {{layout=NCHW4c}} : f32[1,16,8,8]@NCHW4c
+            f"""%w = constant {{value=random(1)}} : f32[64,64,3,3]
+            %x.nchw4c = kernel(%x) body(%x: f32[1,64,16,16]) {{
+              %y = layout_transform(%x) {{layout=NCHW4c}} : f32[1,64,16,16]@NCHW4c
               return %y
             }}
-            %y = kernel(%x.nchw4c, %w) body(%x: f32[1,16,8,8]@NCHW4c, %w: f32[16,16,3,3]) {{
-              {conv} : f32[1,16,8,8]@NCHW4c
+            %y = kernel(%x.nchw4c, %w) body(%x: f32[1,64,16,16]@NCHW4c, %w: f32[64,64,3,3]) {{
+              {conv} : f32[1,64,16,16]@NCHW4c
               return %y
             }}
-            %y.plain = kernel(%y) body(%x: f32[1,16,8,8]@NCHW4c) {{
-              %y = layout_transform(%x) : f32[1,16,8,8]
+            %y.plain = kernel(%y) body(%x: f32[1,64,16,16]@NCHW4c) {{
+              %y = layout_transform(%x) : f32[1,64,16,16]
               return %y
             }}
             return %y.plain "y\"""",
@@ -108,8 +108,8 @@ def test_residual_network_needs_no_transform():
 def test_inception_block_concats_blocked():
     result = laid_out(
         fused(
-            "%x: f32[1,16,9,9]",
-            f"""{weights("8,16,1,1", "16,16,3,3", "8,16,1,1", "16,32,1,1")}
+            "%x: f32[1,64,24,24]",
+            f"""{weights("32,64,1,1", "64,64,3,3", "32,64,1,1", "64,128,1,1")}
             %a = conv(%x, %w0) {POINT}
             %b = conv(%x, %w1) {SAME}
             %p = max_pool(%x) {{kernel=[3,3], strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}}
@@ -120,7 +120,7 @@ def test_inception_block_concats_blocked():
         )
     )
     # the input once for three readers, and the result
-    assert transforms(result) == ["f32[1,16,9,9]@NCHW8c", "f32[1,16,9,9]"]
+    assert transforms(result) == ["f32[1,64,24,24]@NCHW8c", "f32[1,64,24,24]"]
 
 
 def test_dense_block_with_odd_growth():
@@ -144,8 +144,8 @@ def test_dense_block_with_odd_growth():
 def test_squeeze_and_excite_needs_no_transform_inside():
     result = laid_out(
         fused(
-            "%x: f32[1,3,9,9]",
-            f"""{weights("16,3,3,3", "8,16,1,1", "16,8,1,1", "16,16,1,1")}
+            "%x: f32[1,3,24,24]",
+            f"""{weights("64,3,3,3", "32,64,1,1", "64,32,1,1", "64,64,3,3")}
             %a = conv(%x, %w0) {SAME}
             %s = silu(%a)
             %p = reduce_mean(%s) {{axes=[2,3]}}
@@ -154,11 +154,11 @@ def test_squeeze_and_excite_needs_no_transform_inside():
             %t = conv(%r, %w2) {POINT}
             %g = sigmoid(%t)
             %m = mul(%s, %g)
-            %y = conv(%m, %w3) {POINT}
+            %y = conv(%m, %w3) {SAME}
             return %y""",
         )
     )
-    assert transforms(result) == ["f32[1,16,9,9]"]
+    assert transforms(result) == ["f32[1,64,24,24]"]
 
 
 def test_keeps_attention_plain():
@@ -175,8 +175,8 @@ def test_keeps_attention_plain():
 def test_value_read_in_both_layouts_is_transformed_once():
     result = laid_out(
         fused(
-            "%x: f32[1,3,8,8]",
-            f"""{weights("16,3,3,3", "16,16,3,3")}
+            "%x: f32[1,3,24,24]",
+            f"""{weights("64,3,3,3", "64,64,3,3")}
             %a = conv(%x, %w0) {SAME}
             %s = softmax(%a) {{axis=1}}
             %t = transpose(%a) {{perm=[0,2,3,1]}}
@@ -184,21 +184,23 @@ def test_value_read_in_both_layouts_is_transformed_once():
             return %s, %t, %b""",
         )
     )
-    assert sorted(transforms(result)) == ["f32[1,16,8,8]", "f32[1,16,8,8]"]  # %a and %b
+    assert sorted(transforms(result)) == ["f32[1,64,24,24]", "f32[1,64,24,24]"]  # %a and %b
 
 
 def test_border_layouts_merge_with_ours():
     """NHWC → plain → blocked becomes one transform, and so on the way out."""
     net = parse_graph(
-        graph("%x: f32[1,16,9,9]", f"{weights('16,16,3,3')}\n%y = conv(%x, %w0) {SAME}\nreturn %y")
+        graph(
+            "%x: f32[1,64,24,24]", f"{weights('64,64,3,3')}\n%y = conv(%x, %w0) {SAME}\nreturn %y"
+        )
     )
     for spec in ("io-layout{layout=NHWC}", *FUSE):
         net = run_pass(spec, net).graph
-    assert transforms(net) == ["f32[1,16,9,9]", "f32[1,16,9,9]@NHWC"]
+    assert transforms(net) == ["f32[1,64,24,24]", "f32[1,64,24,24]@NHWC"]
     result = laid_out(net)
-    assert transforms(result) == ["f32[1,16,9,9]@NCHW8c", "f32[1,16,9,9]@NHWC"]
-    assert str(result.inputs[0].type) == "f32[1,16,9,9]@NHWC"
-    assert str(result.outputs[0].type) == "f32[1,16,9,9]@NHWC"
+    assert transforms(result) == ["f32[1,64,24,24]@NCHW8c", "f32[1,64,24,24]@NHWC"]
+    assert str(result.inputs[0].type) == "f32[1,64,24,24]@NHWC"
+    assert str(result.outputs[0].type) == "f32[1,64,24,24]@NHWC"
 
 
 @dataclass(frozen=True)
