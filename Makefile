@@ -38,7 +38,6 @@ demo: venv ## Compile and run the digits network
 	$(BIN)/leip demo
 
 models: venv ## Every model of the zoo at levels 1-4 against ONNX Runtime; writes docs/models.md
-	$(BIN)/pip install -q magika; $(BIN)/pip install -q --no-deps rapidocr-onnxruntime
 	$(BIN)/python bench/all_models.py
 
 bench: venv ## Times of leip, ONNX Runtime and OpenVINO on the same files; writes bench/results/
