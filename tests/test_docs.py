@@ -109,3 +109,10 @@ def test_every_flag_is_on_the_page() -> None:
         flags = re.findall(r'"(--[a-z_]+)"', source.read_text(encoding="utf-8"))
         missing = [flag for flag in flags if flag not in page and flag != "--version"]
         assert not missing, f"{source.name}: {missing}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]]
+    missing = [page for page in pages if f"({page})" not in index and page != "index.md"]
+    assert not missing
