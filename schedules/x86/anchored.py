@@ -31,13 +31,18 @@ class Anchored:
         task: The task.
         node: The anchor.
         prologue: Nodes that the anchor's operands are computed by, in order.
-        output: The body's only output; of the anchor's logical shape.
+        output: The body's only output.
+        core: What the tile computes, of the anchor's logical shape. It is the output unless
+            `movement` follows.
+        movement: Transposes and reshapes between core and output: only where it is stored.
     """
 
     task: Task
     node: Node
     prologue: tuple[Node, ...]
     output: Value
+    core: Value
+    movement: tuple[Node, ...] = ()
 
     @property
     def data(self) -> Value:
@@ -54,7 +59,12 @@ class Anchored:
 
 
 def anchored(
-    task: Task, op: str, *, constant_weight: bool = True, dtypes: tuple[DType, ...] = (DType.F32,)
+    task: Task,
+    op: str,
+    *,
+    constant_weight: bool = True,
+    dtypes: tuple[DType, ...] = (DType.F32,),
+    movement: bool = False,
 ) -> Anchored:
     """Take a task apart around its anchor.
 
@@ -63,6 +73,7 @@ def anchored(
         op: Name that the anchor must have.
         constant_weight: Whether the second operand must be a packable constant of this kernel.
         dtypes: Dtypes that the anchor's first operand may have.
+        movement: Whether transposes and reshapes may follow the epilogue.
 
     Raises:
         NotApplicable: If the body is of another form.
@@ -77,8 +88,9 @@ def anchored(
     require(not others, f"the body also holds {', '.join(others)}")
     require(len(task.body.outputs) == 1, "the body has several outputs")
     after = _descendants(task, node)
+    moved = _movement(task, after) if movement else ()
     for other in task.nodes:
-        if other in after:
+        if other in after and other not in moved:
             elementwise = other.definition.pattern is Pattern.ELEMENTWISE
             require(elementwise, f"{other.op} after the {op} is not elementwise")
             same = all(value.shape == node.output.shape for value in other.outputs)
@@ -91,7 +103,22 @@ def anchored(
         require(packable, f"the second operand of {op} is not a constant")
         require(task.body.n_uses(node.inputs[1]) == 1, "the weight has other users")
         require(node.inputs[0] is not node.inputs[1], "both operands are the weight")
-    return Anchored(task, node, _ancestors(task, node), output)
+    core = moved[0].inputs[0] if moved else output
+    return Anchored(task, node, _ancestors(task, node), output, core, moved)
+
+
+def _movement(task: Task, after: set[Node]) -> tuple[Node, ...]:
+    """The transposes and reshapes that the body ends with, in order."""
+    chain: list[Node] = []
+    value = task.body.outputs[0]
+    while value.node in after and value.node.op in ("transpose", "reshape"):
+        if task.body.n_uses(value) > 1 or value.node.inputs[0].type.layout is not None:
+            break
+        chain.append(value.node)
+        value = value.node.inputs[0]
+    if chain and task.body.n_uses(value) > 1:
+        return ()
+    return tuple(reversed(chain))
 
 
 def _is_injective(node: Node) -> bool:
@@ -140,8 +167,15 @@ class Body:
     context: Context
 
 
-def lower_anchored(parts: Anchored, packs: Mapping[int, Pack], anchor: Anchor) -> Body:
+def lower_anchored(
+    parts: Anchored,
+    packs: Mapping[int, Pack],
+    anchor: Anchor,
+    stage: Callable[[View], View] | None = None,
+) -> Body:
     """Give a body its TE form, the anchor's by `anchor(operand views, context)`.
+
+    `stage` makes a stage of the core's view and gives the view of that, for what follows it.
 
     Unlike `lower_body` it leaves it to the template to make the output stage, whose loops the
     template may want in another form (pixels flattened).
@@ -173,6 +207,8 @@ def lower_anchored(parts: Anchored, packs: Mapping[int, Pack], anchor: Anchor) -
         results = [result] if isinstance(result, View) else list(result)
         for value, view in zip(node.outputs, results, strict=True):
             views[value] = view.memoised() if task.body.n_uses(value) > 1 else view
+        if stage is not None and parts.core in node.outputs:
+            views[parts.core] = stage(views[parts.core])
     return Body(inputs, views, context)
 
 
@@ -186,5 +222,6 @@ LIGHT_OPS = (
 
 def is_heavy(parts: Anchored) -> bool:
     """Whether the epilogue is too long to be unrolled over the register tile."""
-    after = [n for n in parts.task.nodes if n is not parts.node and n not in parts.prologue]
+    aside = (parts.node, *parts.prologue, *parts.movement)
+    after = [n for n in parts.task.nodes if n not in aside]
     return len(after) > 8 or any(node.op not in LIGHT_OPS for node in after)

@@ -70,7 +70,7 @@ class Problem:
 
 def problem(task: Task) -> Problem:
     """Take the task apart. Raises NotApplicable."""
-    parts = anchored(task, "matmul", constant_weight=False)
+    parts = anchored(task, "matmul", constant_weight=False, movement=True)
     attrs: Any = parts.node.attrs
     plain = all(value.layout is None for value in (parts.output, *task.body.inputs))
     require(plain, "an operand is not row-major")
@@ -156,8 +156,9 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
     def anchor(operands: list[View], context: Any) -> View:
         return accumulated_view(p, accumulate(p, config, *operands))
 
-    body = lower_anchored(parts, packs, anchor)
-    output = make_output(parts.output.type, body.views[parts.output], p)
+    body = lower_anchored(parts, packs, anchor, lambda view: flat_stage(p, view))
+    result = body.views[parts.output]
+    output = te.compute(parts.output.shape, lambda *index: result(*index), name="out")
     return te.create_prim_func([*body.inputs, output])
 
 
@@ -210,24 +211,26 @@ def accumulated_view(p: Problem, acc: Any) -> View:
     return View(value.shape, value.dtype.tvm, read, cheap=True)
 
 
-def make_output(type: TensorType, result: View, p: Problem) -> Any:
-    """`flat`, [batch, row, column] or [batch, row, vector, lane], and `out` of the true shape."""
+def flat_stage(p: Problem, result: View) -> View:
+    """The stage `flat`, [batch, row, column] or [batch, row, vector, lane]; its view has the
+    core's shape. `out` then only says where an element is stored, and is inlined into it.
+    """
     lanes = p.machine.lanes
     columns = (p.cols // lanes, lanes) if p.whole else (p.cols,)
     shape = (p.batches, p.rows, *columns)
 
-    def read(n: Any, row: Any, *column: Any) -> Any:
+    def element(n: Any, row: Any, *column: Any) -> Any:
         j = column[0] * lanes + column[1] if p.whole else column[0]
         return result(*(unravel(n, p.batch) if p.batch else []), row, j)
 
-    flat_type = TensorType(type.dtype, shape)
-    flat = materialise(View(shape, result.dtype, read), flat_type, "flat")
+    type = TensorType(p.parts.core.dtype, shape)
+    flat = materialise(View(shape, result.dtype, element), type, "flat")
 
-    def element(*index: Any) -> Any:
+    def read(*index: Any) -> Any:
         n, row, j = ravel(index[:-2], p.batch), index[-2], index[-1]
         return flat(n, row, j // lanes, j % lanes) if p.whole else flat(n, row, j)
 
-    return te.compute(type.shape, element, name="out")
+    return View(result.shape, result.dtype, read, cheap=True)
 
 
 # --- the schedule -----------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class Problem:
 
 def problem(task: Task) -> Problem:
     """Take the task apart. Raises NotApplicable."""
-    parts = anchored(task, "matmul")
+    parts = anchored(task, "matmul", movement=True)
     attrs: Any = parts.node.attrs
     a, b, y = parts.data.type, parts.weight.type, parts.node.output.type
     plain = all(value.layout is None for value in (parts.output, *task.body.inputs))
@@ -203,8 +203,9 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
             data = View.of_tensor(materialise(data, type, "pre"), type)
         return accumulated_view(p, accumulate(p, config, data, operands[1].tensor))
 
-    body = lower_anchored(parts, packs, anchor)
-    output = make_output(parts.output.type, body.views[parts.output], p)
+    body = lower_anchored(parts, packs, anchor, lambda view: flat_stage(p, view))
+    result = body.views[parts.output]
+    output = te.compute(parts.output.shape, lambda *index: result(*index), name="out")
     return te.create_prim_func([*body.inputs, output])
 
 
@@ -264,23 +265,26 @@ def accumulated_view(p: Problem, acc: Any) -> View:
     return View(value.shape, value.dtype.tvm, read, cheap=True)
 
 
-def make_output(type: TensorType, result: View, p: Problem) -> Any:
-    """`flat`, [row, column] or [row, vector, lane], and `out` that has the output's shape."""
+def flat_stage(p: Problem, result: View) -> View:
+    """The stage `flat`, [row, column] or [row, vector, lane]; its view has the core's shape.
+
+    `out` then only says where an element of it is stored, and is inlined into it.
+    """
     lanes = p.machine.lanes
     shape = (p.rows, p.cols // lanes, lanes) if p.whole else (p.rows, p.cols)
 
-    def read(row: Any, *column: Any) -> Any:
+    def element(row: Any, *column: Any) -> Any:
         j = column[0] * lanes + column[1] if p.whole else column[0]
-        return result(*unravel(row, type.shape[:-1]), j)
+        return result(*unravel(row, result.shape[:-1]), j)
 
-    flat_type = TensorType(type.dtype, shape)
-    flat = materialise(View(shape, result.dtype, read), flat_type, "flat")
+    type = TensorType(p.parts.core.dtype, shape)
+    flat = materialise(View(shape, result.dtype, element), type, "flat")
 
-    def element(*index: Any) -> Any:
-        row, j = ravel(index[:-1], type.shape[:-1]), index[-1]
+    def read(*index: Any) -> Any:
+        row, j = ravel(index[:-1], result.shape[:-1]), index[-1]
         return flat(row, j // lanes, j % lanes) if p.whole else flat(row, j)
 
-    return te.compute(type.shape, element, name="out")
+    return View(result.shape, result.dtype, read, cheap=True)
 
 
 # --- the schedule -----------------------------------------------------------------------------

@@ -24,6 +24,8 @@ PACKED: dict[str, dict[str, Any]] = {
     "heavy epilogue": dict(a=(9, 16), b=(16, 32), epilogue="sigmoid"),
     "heavy epilogue, tail": dict(a=(9, 16), b=(16, 35), epilogue="sigmoid"),
     "prologue": dict(a=(2, 9, 16), b=(16, 35), prologue=True),
+    "heads split": dict(a=(1, 9, 16), b=(16, 48), perm=(0, 2, 1)),
+    "heads split, tail": dict(a=(2, 9, 16), b=(16, 35), perm=(1, 0, 2), merge=True),
     "constant with axes of one": dict(a=(2, 9, 16), b=(1, 16, 32)),
 }
 
@@ -42,6 +44,9 @@ BATCHED: dict[str, dict[str, Any]] = {
     "broadcast, left": dict(a=(2, 7, 16), b=(3, 2, 16, 32)),
     "no batch": dict(a=(7, 1), b=(1, 5)),
     "transposed left": dict(a=(3, 8, 17), b=(3, 8, 20), transpose_a=True),
+    "heads joined": dict(a=(1, 3, 9, 9), b=(1, 3, 9, 32), perm=(0, 2, 1, 3), merge=True),
+    "heads joined, batch": dict(a=(2, 3, 9, 9), b=(2, 3, 9, 20), perm=(0, 2, 1, 3), merge=True),
+    "moved": dict(a=(1, 3, 9, 9), b=(1, 3, 9, 16), perm=(0, 2, 1, 3), residual=True),
     "prologue, heavy": dict(a=(2, 9, 16), b=(2, 16, 35), prologue=True, epilogue="sigmoid"),
 }
 

@@ -16,6 +16,8 @@ from leip.ir.ops.conv import ConvAttrs
 from leip.ir.ops.matmul import MatmulAttrs
 from leip.ir.ops.pool import PoolAttrs
 from leip.ir.ops.requantize import RequantizeAttrs
+from leip.ir.ops.reshape import ReshapeAttrs
+from leip.ir.ops.transpose import TransposeAttrs
 from leip.ir.target import Caches, Target
 from leip.ir.types import TensorType
 from leip.schedules.task import Task
@@ -210,10 +212,12 @@ def matmul_task(
     residual: bool = False,
     epilogue: str = "",
     prologue: bool = False,
+    perm: tuple[int, ...] = (),
+    merge: bool = False,
     target: Target | None = None,
     level: int = 3,
 ) -> Task:
-    """A matrix product, its right operand constant or not."""
+    """A matrix product, its right operand constant or not, perhaps transposed at the end."""
     graph = Graph("body")
     x = graph.add_input("a", TensorType(DType.F32, a))
     w = graph.add_input("b", TensorType(DType.F32, b))
@@ -228,6 +232,10 @@ def matmul_task(
         y = graph.op("add", y, graph.add_input("r", y.type))
     if epilogue:
         y = graph.op(epilogue, y)
+    if perm:
+        y = graph.op("transpose", y, attrs=TransposeAttrs(perm))
+    if merge:
+        y = graph.op("reshape", y, attrs=ReshapeAttrs((0,) * (y.rank - 2) + (-1,)))
     return finish_task(graph, y, None, target, 2, level, tuple(constants))
 
 
