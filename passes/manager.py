@@ -49,9 +49,10 @@ class PassManager:
         passes: The passes in order.
         dump_dir: Folder for the IR text after every pass (`03_fuse-conv.txt`; `00_input.txt` is
             what came in). None: no dumps.
-        verify_level: 0 checks nothing; 1 runs the verifier before the first and after every pass;
-            2 also parses the printed graph back, compares, and checks that each pass told the
-            truth about `modified`. None takes the environment's LEIP_VERIFY, 1 if unset.
+        verify_level: 0 checks nothing; 1 runs the verifier before the first pass and after every
+            one that changed the graph; 2 runs it after all of them, parses the printed graph back
+            and compares, and checks that each pass told the truth about `modified`. None takes the
+            environment's LEIP_VERIFY, 1 if unset.
         observer: Called after each pass with its record and the graph.
     """
 
@@ -101,6 +102,8 @@ class PassManager:
     def _check(self, index: int, step: Pass, result: PassResult, before: str, level: int) -> None:
         if not isinstance(result, PassResult) or not isinstance(result.modified, bool):
             raise self._error(index, step, "`run` must give PassResult(graph, modified: bool)")
+        if not result.modified and level < 2:
+            return
         try:
             verify(result.graph)
         except LeipError as error:

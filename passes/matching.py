@@ -67,10 +67,6 @@ def used_once(graph: Graph, value: Value) -> bool:
     return graph.n_uses(value) == 1
 
 
-def same_attrs(node: Node, attrs: Attrs) -> bool:
-    return bool(node.attrs == attrs)
-
-
 def full_like(value: Value, number: float, shape: tuple[int, ...] = ()) -> np.ndarray:
     """A constant array of the value's dtype."""
     return np.full(shape, number, value.dtype.numpy)
@@ -96,13 +92,6 @@ def reshape(rewriter: Rewriter, value: Value, shape: tuple[int, ...]) -> Value:
     if value.shape == shape:
         return value
     return rewriter.op("reshape", value, attrs=ReshapeAttrs(reshape_spec(value.shape, shape)))
-
-
-def broadcasts_into(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Whether a value of `shape` broadcasts to `target` without enlarging it."""
-    if len(shape) > len(target):
-        return False
-    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(target)))
 
 
 def computed(rewriter: Rewriter, op: str, *values: Value, attrs: Attrs | None = None) -> Value:
