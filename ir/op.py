@@ -18,6 +18,7 @@ __all__ = [
     "NoAttrs",
     "OpDef",
     "Pattern",
+    "exists",
     "get",
     "names",
     "register",
@@ -136,6 +137,12 @@ def get(name: str) -> OpDef:
     """The op of this name. Raises KeyError if there is none."""
     _load_builtins()
     return _registry[name]
+
+
+def exists(name: str) -> bool:
+    """Whether there is an op of this name."""
+    _load_builtins()
+    return name in _registry
 
 
 def names() -> list[str]:

@@ -194,7 +194,7 @@ class _Parser:
             if len(types) != 1 or "value" not in items:
                 raise self.fail("a constant needs {value=…} and a type")
             return (graph.add_constant(self.constant(items["value"], types[0])),)
-        if op not in ops.names():
+        if not ops.exists(op):
             raise self.fail(f"unknown op {op!r}")
         attrs = _build_attrs(ops.get(op).attrs, items, op)
         layouts = [t.layout for t in types] if types else None

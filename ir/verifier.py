@@ -56,7 +56,7 @@ def _check_edges(graph: Graph, node: Node) -> None:
 
 
 def _check_types(node: Node) -> None:
-    if node.op not in ops.names():
+    if not ops.exists(node.op):
         raise VerifyError(f"unknown op {node.op!r}", _where(node))
     definition = node.definition
     if type(node.attrs) is not definition.attrs:
