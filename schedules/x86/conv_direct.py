@@ -10,6 +10,13 @@ as scalars that are broadcast. A plain output is stored through a small transpos
 
 Limit: FMA ports, for tiles of >= 8 accumulators whose weights stream from L2 at less than
 16 bytes per cycle; with AVX2 (16 registers) the loads per FMA (7 per 12).
+
+Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
+Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), share of
+peak: 3x3 of ResNet-50 100-105 % (zeros of the padding counted), of VGG-16 94-96 %, 1x1 96-100 %
+where channels are >= 256 and 82-97 % at 64 (256 x 56 x 56: stores), 24 -> 144 93 %. Compiled for
+haswell: 3x3 89-100 %, 1x1 85-98 %. Groups of 4 channels 21 % (4 x 4 in blocks of 16: 3/4 zeros).
+Plain in and out: 3x3 81 %, 1x1 57-87 %.
 """
 
 from __future__ import annotations

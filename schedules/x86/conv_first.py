@@ -6,6 +6,11 @@ for 7x7. Every band is computed for all features before the next: the image is r
 register tile is that of `conv_direct`.
 
 Limit: FMA ports; copying the band costs about one part in (features * window / lanes).
+
+Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
+Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), share of
+peak at 224 x 224: 7x7 stride 2 to 64 features 93 %, 3x3 stride 2 to 32 75-87 %, 3x3 to 64 81-90 %;
+compiled for haswell 95, 79 and 82 %.
 """
 
 from __future__ import annotations

@@ -5,6 +5,10 @@ in fours along the input channels. The rest is `conv_direct`: a tile of feature 
 registers, the epilogue (bias, requantization) on the tile.
 
 Limit: the VNNI ports, 4 times the multiply-adds of float32.
+
+Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
+Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), of 470
+Gop/s: 1024 -> 256 at 14 x 14 92 % (433), 256 -> 256 79 %.
 """
 
 from __future__ import annotations

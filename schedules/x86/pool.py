@@ -5,6 +5,10 @@ load, peeled off the column loop as in `depthwise`. An average is divided by the
 of its window that count, which is a constant but at the borders.
 
 Limit: loads, `window` of them per vector stored; for large images memory.
+
+Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
+Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), 3x3
+stride 2 of 64 x 112 x 112 takes 52 us blocked (73 GB/s in and out) and 200 us plain.
 """
 
 from __future__ import annotations
