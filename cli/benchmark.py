@@ -12,7 +12,7 @@ from .console import out, table
 from .run import Context, InputPath, Inputs, Threads
 
 if TYPE_CHECKING:
-    from ..reports import BenchmarkReport
+    from ..driver.reports import BenchmarkReport
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Time a compiled model: min, median, p90 and p99; with --profile kernel by kernel."""
     from .. import driver
-    from ..options import parse_assignment
+    from ..driver.options import parse_assignment
 
     report = driver.benchmark(
         input_path,

@@ -10,7 +10,7 @@ import typer
 from .console import count, out, progress, seconds, size, table
 
 if TYPE_CHECKING:
-    from ..reports import CompileReport
+    from ..driver.reports import CompileReport
 
 
 def command(
@@ -88,7 +88,7 @@ def command(
 ) -> None:
     """Compile an ONNX model into a self-contained shared object."""
     from .. import driver
-    from ..options import CompileOptions, parse_assignment, parse_optimization
+    from ..driver.options import CompileOptions, parse_assignment, parse_optimization
 
     options = CompileOptions(
         input_path=input_path,

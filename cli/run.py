@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Run a compiled model once; write every output as <output>.npy."""
     from .. import driver
-    from ..options import parse_assignment
+    from ..driver.options import parse_assignment
 
     report = driver.run(
         input_path,

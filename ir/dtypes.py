@@ -42,7 +42,8 @@ class DType(enum.Enum):
     @property
     def numpy(self) -> np.dtype:
         name = ml_dtypes.bfloat16 if self is DType.BF16 else self.value
-        return np.dtype(name)
+        numpy: np.dtype = np.dtype(name)
+        return numpy
 
     @property
     def tvm(self) -> str:

@@ -8,8 +8,8 @@ import pytest
 from conftest import Cli
 
 from leip.cli.main import join_target
+from leip.driver.options import CompileOptions, parse_assignment, parse_optimization
 from leip.errors import UsageError
-from leip.options import CompileOptions, parse_assignment, parse_optimization
 
 PAGE_ARM = "-device=arm_cpu -model=bcm2837 -mtriple=aarch64-linux-gnu -mattr=+neon -mcpu=cortex-a72"
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import LeipError, UsageError
+from ..errors import LeipError, UsageError
 from .files import PathLike, load_array, write_arrays, write_text
 from .reports import BenchmarkReport, KernelTime, RunReport
 
 if TYPE_CHECKING:
-    from .runtime import Engine
+    from ..runtime import Engine
 
 BENCHMARK_WARM_UP = 3
 PROFILE_RUNS = 20
@@ -26,7 +26,7 @@ def open_engine(
     path: PathLike, inference_context: str = "cpu", threads: int = 0
 ) -> Iterator[Engine]:
     """A loaded engine; the runtime's errors become ours."""
-    from .runtime import LreError, load
+    from ..runtime import LreError, load
 
     try:
         with load(path, inference_context=inference_context, threads=threads or None) as engine:
@@ -146,7 +146,7 @@ def _samples(engine: Engine, feeds: Mapping[str, Any], seconds: float) -> list[f
 
 def _peak_gflops(threads: int) -> float:
     """Peak of this machine for so many threads, measured now; 0 where there is no C compiler."""
-    from .codegen.measure import measure_peak
+    from ..codegen.measure import measure_peak
 
     try:
         return measure_peak(threads).gflops

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import plugin
-from .errors import UsageError
+from .. import plugin
+from ..errors import UsageError
 from .files import PathLike, load_array, read_graph, write_text
 from .options import CompileOptions
 from .reports import CompileReport
 
 if TYPE_CHECKING:
-    from .codegen.build import BuildOptions, BuildResult
-    from .codegen.cache import KernelCache
-    from .ir.graph import Graph
-    from .ir.target import Target
-    from .passes import Pass
+    from ..codegen.build import BuildOptions, BuildResult
+    from ..codegen.cache import KernelCache
+    from ..ir.graph import Graph
+    from ..ir.target import Target
+    from ..passes import Pass
 
 # Called by long steps: what is being done, how much of it is done, and of how much (0: unknown).
 Progress = Callable[[str, int, int], None]
@@ -32,10 +32,10 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
     Raises:
         LeipError: With what is wrong, where, and what to do.
     """
-    from .codegen.build import build_object
-    from .codegen.kernel_build import WorkerPool
-    from .codegen.package import OutputFolder
-    from .passes.manager import PassManager
+    from ..codegen.build import build_object
+    from ..codegen.kernel_build import WorkerPool
+    from ..codegen.package import OutputFolder
+    from ..passes.manager import PassManager
 
     clock = _Clock()
     plugin.load(options.plugins)
@@ -93,10 +93,10 @@ def _build_options(
     options: CompileOptions, target: Target, model: Graph, graph: Graph
 ) -> BuildOptions:
     """What code generation needs to know of the options and of the model."""
-    from .codegen.build import BuildOptions
-    from .codegen.schema import ModelFacts
-    from .ir.bounds import max_ids
-    from .ir.text import print_graph
+    from ..codegen.build import BuildOptions
+    from ..codegen.schema import ModelFacts
+    from ..ir.bounds import max_ids
+    from ..ir.text import print_graph
 
     facts = ModelFacts(
         model_hash=hashlib.sha256(print_graph(model).encode()).hexdigest(),
@@ -118,7 +118,7 @@ def _build_options(
 
 def _io_layouts(model: Graph, graph: Graph) -> dict[str, str]:
     """The layouts of image inputs and outputs, by name: NCHW unless converted."""
-    from .passes.io_layout import image_borders
+    from ..passes.io_layout import image_borders
 
     images = image_borders(model)
     sides = ((graph.input_names, graph.inputs), (graph.output_names, graph.outputs))
@@ -133,7 +133,7 @@ def _verify(
     options: CompileOptions, result: BuildResult, model: Graph, graph: Graph
 ) -> dict[str, float]:
     """Compare the object with the interpreter; the largest error of each output."""
-    from .codegen.verify import verify_object
+    from ..codegen.verify import verify_object
 
     feeds = {name: load_array(path) for name, path in options.verify_inputs.items()}
     if "" in feeds and len(graph.input_names) == 1:
@@ -151,22 +151,22 @@ def _verify(
 
 
 def resolve(target: str) -> Target:
-    from .codegen.resolver import LlvmResolver
-    from .ir.target import TargetRequest
+    from ..codegen.resolver import LlvmResolver
+    from ..ir.target import TargetRequest
 
     return LlvmResolver().resolve(TargetRequest.parse(target))
 
 
 def make_pipeline(level: int, target: Target, layout: str) -> list[Pass]:
-    from .ir.layout import Layout
-    from .passes import pipeline
+    from ..ir.layout import Layout
+    from ..passes import pipeline
 
     return pipeline(level, target, Layout.parse(layout) if layout else None)
 
 
 def _check_runs_here(target: Target) -> None:
     """Raises UsageError if code for the target cannot be run on this machine."""
-    from .codegen.resolver import LlvmResolver
+    from ..codegen.resolver import LlvmResolver
 
     reason = LlvmResolver().runs_here(target)
     if reason:
@@ -184,13 +184,13 @@ def _describe(target: Target) -> str:
 
 def _dump_choices(folder: Path, graph: Graph) -> None:
     """The graph with the chosen template, config and reason of every kernel."""
-    from .ir.text import print_graph
+    from ..ir.text import print_graph
 
     write_text(folder / "99_chosen.txt", print_graph(graph))
 
 
 def open_cache(cache_dir: PathLike | None, plugins: Sequence[PathLike] = ()) -> KernelCache:
-    from .codegen.cache import KernelCache, default_folder
+    from ..codegen.cache import KernelCache, default_folder
 
     folder = Path(cache_dir) if cache_dir is not None else default_folder()
     return KernelCache(folder, plugin.digest(plugins))

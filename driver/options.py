@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import UsageError
-from .ir.target import TargetRequest
+from ..errors import UsageError
+from ..ir.target import TargetRequest
 
 __all__ = ["CompileOptions", "parse_assignment", "parse_optimization"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .reports import Section
 
 if TYPE_CHECKING:
-    from .ir.graph import Graph
+    from ..ir.graph import Graph
 
 _TABLES = ("inputs", "outputs", "kernels")
 _IO = ("name", "dtype", "shape", "layout")

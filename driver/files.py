@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import OutputError, UsageError
+from ..errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .ir.graph import Graph
+    from ..ir.graph import Graph
 
 PathLike = str | Path
 TEXT_SUFFIXES = (".txt", ".ir")
@@ -30,14 +30,14 @@ def read_graph(path: PathLike, input_shapes: Mapping[str, Sequence[int]] | None 
     """
     path = Path(path)
     if str(path) == "-" or path.suffix in TEXT_SUFFIXES:
-        from .ir.constant import Constant
-        from .ir.parse import parse_graph
+        from ..ir.constant import Constant
+        from ..ir.parse import parse_graph
 
         if str(path) == "-":
             return parse_graph(sys.stdin.read())
         pool = read_pool(path.with_suffix(".npz"))
         return parse_graph(read_text(path), {name: Constant(a) for name, a in pool.items()})
-    from .ir.onnx import import_model
+    from ..ir.onnx import import_model
 
     return import_model(path, input_shapes)
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import inspection, plugin
+from .. import plugin
+from . import inspection
 from .compiling import Progress, compile_with, make_pipeline, open_cache, resolve
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool, write_text
@@ -27,7 +28,7 @@ from .reports import (
 )
 
 if TYPE_CHECKING:
-    from .ir.graph import Graph
+    from ..ir.graph import Graph
 
 __all__ = [
     "benchmark",
@@ -133,7 +134,7 @@ def parse_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Shapes by name from repeated `NAME:1,3,224,224`. Raises UsageError."""
     if not texts:
         return {}
-    from .ir.onnx import parse_input_shapes as parse
+    from ..ir.onnx import parse_input_shapes as parse
 
     return parse(texts)
 
@@ -181,7 +182,7 @@ def opt(
     With `output` the text goes there, and large constants, which the text names by hash, into an
     `.npz` beside it, where `read_graph` looks for them.
     """
-    from .ir.text import constants, print_graph
+    from ..ir.text import constants, print_graph
 
     plugin.load(plugins)
     graph = read_graph(path, input_shapes)
@@ -198,7 +199,7 @@ def opt(
 
 def pass_list(plugins: Sequence[PathLike] = ()) -> list[tuple[str, str, str]]:
     """Name, options and summary of every known pass."""
-    from .passes.registry import passes
+    from ..passes.registry import passes
 
     plugin.load(plugins)
     rows = []
@@ -212,8 +213,8 @@ def _run_passes(
     graph: Graph, passes: str, level: int, target: str, verify_level: int | None = None
 ) -> tuple[Graph, tuple[str, ...]]:
     """The graph after the passes, and what they recognised and refused."""
-    from .passes.manager import PassManager
-    from .passes.spec import parse_pipeline
+    from ..passes.manager import PassManager
+    from ..passes.spec import parse_pipeline
 
     steps = parse_pipeline(passes) if passes else make_pipeline(level, resolve(target), "")
     manager = PassManager(steps, verify_level=verify_level)
@@ -253,9 +254,9 @@ def kernel_bench(
         config: Knobs as `a=1,b=yes`; the rest at the template's default.
         plugins: Python files with templates of your own.
     """
-    from .codegen.measure import bench_kernel, measure_peak
-    from .schedules.select import Override
-    from .schedules.task import Task
+    from ..codegen.measure import bench_kernel, measure_peak
+    from ..schedules.select import Override
+    from ..schedules.task import Task
 
     plugin.load(plugins)
     task = Task.parse(read_text(path))
