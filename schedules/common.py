@@ -104,4 +104,3 @@ def spatial_loops(sch: Any, block: Any) -> tuple[list[Any], list[Any]]:
     kinds = kinds[len(kinds) - len(loops) :]
     spatial = [loop for loop, kind in zip(loops, kinds, strict=True) if kind != 2]
     return spatial, [loop for loop, kind in zip(loops, kinds, strict=True) if kind == 2]
-

@@ -24,6 +24,21 @@ from .task import Task
 from .template import NotApplicable, Pack
 from .view import View, materialise
 
+# How often an element's operands stand in its expression, written out. TVM's code generator takes
+# time in proportion to the product of these along a chain: beyond WEIGHT a value becomes a stage.
+ONCE = (
+    *("add", "sub", "mul", "div", "neg", "sqrt", "rsqrt", "reciprocal", "floor", "ceil", "round"),
+    *("cast", "identity", "where", "equal", "less", "less_equal", "greater", "greater_equal"),
+    *("and", "or", "xor", "not"),
+)
+MANY = (
+    *("exp", "log", "erf", "tanh", "sigmoid", "silu", "mish", "softplus", "gelu"),
+    *("elu", "celu", "selu"),
+)
+TIMES_TWICE, TIMES_MANY = 3, 64
+WEIGHT = 2000
+_POINTWISE = (Pattern.ELEMENTWISE, Pattern.INJECTIVE, Pattern.VIEW)
+
 __all__ = ["Intercept", "LoweredBody", "channel_packs", "lower_body", "pad_pack"]
 
 Intercept = Callable[[Node, list[View], Context], View | Sequence[View] | None]
@@ -131,6 +146,11 @@ def _lower_node(
     context: Context,
     intercept: Intercept | None,
 ) -> None:
+    pointwise = node.definition.pattern in _POINTWISE
+    if pointwise and _weight(node, views) > WEIGHT:
+        for value in node.inputs:
+            if views[value].weight > 1:
+                views[value] = context.materialise(views[value], "inner")
     operands = [views[value] for value in node.inputs]
     result = intercept(node, operands, context) if intercept is not None else None
     if result is None:
@@ -140,12 +160,20 @@ def _lower_node(
     for value, view in zip(node.outputs, results, strict=True):
         if view.shape != value.shape or view.dtype != value.dtype.tvm:
             raise AssertionError(f"compute of {node.op} gave {view} for {value.type}")
+        if view.tensor is None and pointwise and view not in operands:
+            view.weight = _weight(node, views)
         views[value] = view.memoised() if body.n_uses(value) > 1 else view
 
 
-def _hold_outputs(
-    node: Node, body: Graph, views: dict[Value, View], context: Context
-) -> None:
+def _weight(node: Node, views: Mapping[Value, View]) -> int:
+    """Terms of the expression that a pointwise node gives."""
+    total = sum(views[value].weight for value in node.inputs) + 1
+    if node.op in ONCE or node.definition.pattern is not Pattern.ELEMENTWISE:
+        return total
+    return total * (TIMES_MANY if node.op in MANY else TIMES_TWICE)
+
+
+def _hold_outputs(node: Node, body: Graph, views: dict[Value, View], context: Context) -> None:
     """An output that the body reads again is written first, and read from where it was written."""
     for value in node.outputs:
         view = views[value]

@@ -68,6 +68,8 @@ _LOG = (
     3.3333331174e-1,
 )
 
+_ARTANH = tuple(1 / (2 * k + 1) for k in range(7, -1, -1))  # next term: 3 ** -16 / 17
+
 
 def _f(value: float) -> Expr:
     return const(value, "float32")
@@ -111,9 +113,7 @@ def _exp(x: Expr) -> Expr:
 
 def _expm1(x: Expr) -> Expr:
     def scaled(n: Expr, r: Expr) -> Expr:
-        return bind(
-            _power_of_two(n), lambda s: (_horner(r, _EXP) * r * r + r) * s + (s - _f(1))
-        )
+        return bind(_power_of_two(n), lambda s: (_horner(r, _EXP) * r * r + r) * s + (s - _f(1)))
 
     return bind(_clamp(x, -80.0, 88.0), lambda y: _reduced(y, scaled))
 
@@ -169,6 +169,14 @@ def _log_tail(r: Expr, k: Expr) -> Expr:
     return bind(r * r, tail)
 
 
+def _log1p_unit(u: Expr) -> Expr:
+    """log(1 + u) for u in [0, 1]: 2 artanh(s) with s = u / (2 + u) <= 1/3, by its series."""
+    return bind(
+        u / (_f(2) + u),
+        lambda s: bind(s * s, lambda z: _f(2) * s * _horner(z, _ARTANH)),
+    )
+
+
 class MathLibrary:
     """The functions that element computes use; each takes and gives an expression.
 
@@ -196,19 +204,6 @@ class MathLibrary:
     def log(self, x: Expr) -> Expr:
         return bind(x, _log) if self._use_fast(x) else self.libm("log", x)
 
-    def log1p(self, x: Expr) -> Expr:
-        """log(1 + x), right also near zero: log(u) x / (u - 1) with u = 1 + x (Kahan)."""
-        if not self._use_fast(x):
-            return self.libm("log1p", x)
-
-        def corrected(v: Expr, u: Expr) -> Expr:
-            one = _f(1)
-            value = _log(u) * (v / tirx.Select(tirx.EQ(u, one), one, u - one))
-            infinite = tirx.Not(u < tirx.const(float("inf"), "float32"))
-            return tirx.Select(infinite, u, tirx.Select(tirx.EQ(u, one), v, value))
-
-        return bind(x, lambda v: bind(v + _f(1), lambda u: corrected(v, u)))
-
     def tanh(self, x: Expr) -> Expr:
         if not self._use_fast(x):
             return self.libm("tanh", x)
@@ -226,6 +221,10 @@ class MathLibrary:
     def softplus(self, x: Expr) -> Expr:
         """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))."""
         zero = const(0, dtype_of(x))
-        return bind(
-            x, lambda v: tirx.Select(v > zero, v, zero) + self.log1p(self.exp(-tirx.abs(v)))
-        )
+
+        def value(v: Expr) -> Expr:
+            small = self.exp(-tirx.abs(v))
+            tail = bind(small, _log1p_unit) if self._use_fast(v) else self.libm("log1p", small)
+            return tirx.Select(v > zero, v, zero) + tail
+
+        return bind(x, value)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ..errors import ParseError
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
-from ..ir.target import Target
 from ..ir.parse import parse_graph
+from ..ir.target import Target
 from ..ir.text import print_graph
 
 __all__ = ["VERSION", "Task"]
@@ -101,7 +101,7 @@ class Task:
 
     @functools.cached_property
     def anchor(self) -> Node | None:
-        """The node that the schedule is built around: conv or matmul, else a reduction, else None."""
+        """What the schedule is built around: a conv or matmul, else a reduction, else None."""
         for pattern in (Pattern.ANCHOR, Pattern.REDUCTION):
             for node in self.nodes:
                 if node.definition.pattern is pattern:

@@ -94,7 +94,9 @@ class Knobs:
 
     def to_text(self) -> str:
         """Canonical text; `from_text` is the inverse."""
-        return ",".join(f"{f.name}={_spell(getattr(self, f.name))}" for f in dataclasses.fields(self))
+        return ",".join(
+            f"{f.name}={_spell(getattr(self, f.name))}" for f in dataclasses.fields(self)
+        )
 
     @classmethod
     def from_text(cls, text: str, base: Knobs | None = None) -> Knobs:

@@ -148,10 +148,45 @@ def bind(value: Expr, body: Callable[[Expr], Expr], name: str = "t") -> Expr:
     variable = tirx.Var(name, dtype_of(value))
     stack = _scopes.get()
     if not stack:
-        return tirx.Let(variable, value, body(variable))
-    # In the scope, not here: TVM's simplifier takes exponential time in Lets within Lets' values.
-    stack[-1].lets.append((variable, value))
+        return tirx.Let(variable, _opaque(value), body(variable))
+    stack[-1].lets.append((variable, _opaque(value)))
     return body(variable)
+
+
+def _opaque(value: Expr) -> Expr:
+    """The value behind an intrinsic that LLVM takes away again: v * 1 + -0.0, or v + 0.
+
+    TVM's simplifier replaces a variable by a value that it sees to be pure, wherever it is used:
+    a chain of Lets would cost it exponential time (40 s for a softplus). One that reads a tensor
+    is not pure to it; it stays as it is, because TVM makes vector loops around intrinsics serial.
+    """
+    if reads(value):
+        return value
+    dtype = dtype_of(value)
+    if dtype in ("float32", "float64"):
+        one, zero = tirx.const(1.0, dtype), tirx.const(-0.0, dtype)
+        return tirx.call_llvm_intrin(dtype, "llvm.fma", value, one, zero)
+    if dtype.startswith("int"):
+        return tirx.call_llvm_intrin(dtype, "llvm.sadd.sat", value, tirx.const(0, dtype))
+    if dtype.startswith("uint"):
+        return tirx.call_llvm_intrin(dtype, "llvm.uadd.sat", value, tirx.const(0, dtype))
+    return value
+
+
+def reads(expr: Expr) -> bool:
+    """Whether an expression reads a tensor."""
+    pending = [expr]
+    while pending:
+        part = pending.pop()
+        if hasattr(part, "op") and hasattr(part, "args"):
+            if getattr(part.op, "name", "") == "te.tensor_load":
+                return True
+            pending.extend(part.args)
+        for name in ("a", "b", "value", "body", "condition", "true_value", "false_value"):
+            child = getattr(part, name, None)
+            if child is not None and not isinstance(child, bool | int | float):
+                pending.append(child)
+    return False
 
 
 def shared(identity: int, indices: tuple[Expr, ...], make: Callable[[], Expr]) -> Expr:
@@ -168,7 +203,7 @@ def shared(identity: int, indices: tuple[Expr, ...], make: Callable[[], Expr]) -
     value = make()
     if not is_small(value):
         variable = tirx.Var("v", dtype_of(value))
-        stack[-1].lets.append((variable, value))
+        stack[-1].lets.append((variable, _opaque(value)))
         value = variable
     stack[-1].known.setdefault(key, []).append((indices, value))
     return value
@@ -211,6 +246,7 @@ class View:
         type: The type in which `tensor` stands in memory, if there is one.
         cheap: Whether reading costs no more than a load or two (and so may be repeated).
         scalar: The numpy scalar that every element is known to be, or None.
+        weight: Terms of an element's expression with everything shared written out, roughly.
     """
 
     def __init__(
@@ -234,6 +270,7 @@ class View:
         self.type = type
         self.cheap = cheap or tensor is not None
         self.scalar = scalar
+        self.weight = 1
         self._read = read
 
     @property
@@ -262,9 +299,7 @@ class View:
         def read(*indices: Expr) -> Expr:
             return tensor(*physical_indices(layout, indices))
 
-        return cls(
-            type.shape, type.dtype.tvm, read, reach=reach, pad=pad, tensor=tensor, type=type
-        )
+        return cls(type.shape, type.dtype.tvm, read, reach=reach, pad=pad, tensor=tensor, type=type)
 
     @classmethod
     def of_scalar(cls, value: Any, dtype: str, shape: Sequence[int] = ()) -> View:
@@ -294,6 +329,7 @@ class View:
 
         result = View(self.shape, self.dtype, read, reach=self.reach, pad=self.pad)
         result._keep = self  # type: ignore[attr-defined]  # the identity must stay taken
+        result.weight = self.weight
         return result
 
     def __repr__(self) -> str:

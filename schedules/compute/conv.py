@@ -49,9 +49,7 @@ def _conv(
     spatial = x.rank - 2
     kernel = w.shape[2:]
     features, channels = out.shape[1] // attrs.groups, w.shape[1]
-    free = [
-        attrs.pads[i] == 0 and attrs.pads[spatial + i] == 0 for i in range(spatial)
-    ]
+    free = [attrs.pads[i] == 0 and attrs.pads[spatial + i] == 0 for i in range(spatial)]
 
     def source(index: Sequence[Expr], along: Sequence[Expr]) -> Expr:
         n, m = index[:2]

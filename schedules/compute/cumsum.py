@@ -30,9 +30,7 @@ def _cumsum(
 
     if 0 in x.shape:
         return view
-    total = context.reduce(
-        context.type(x.dtype, x.shape), [x.shape[axis]], "sum", source, "cumsum"
-    )
+    total = context.reduce(context.type(x.dtype, x.shape), [x.shape[axis]], "sum", source, "cumsum")
     return View(out.shape, out.dtype.tvm, lambda *i: cast_to(total(*i), out.dtype.tvm))
 
 

@@ -150,9 +150,7 @@ def is_nan(value: Expr) -> Expr:
     bits, mantissa = (64, 52) if dtype_of(wide) == "float64" else (32, 23)
     dtype = f"int{bits}"
     infinity = ((1 << (bits - 1)) - 1) >> mantissa << mantissa
-    magnitude = tirx.bitwise_and(
-        tirx.reinterpret(dtype, wide), const((1 << (bits - 1)) - 1, dtype)
-    )
+    magnitude = tirx.bitwise_and(tirx.reinterpret(dtype, wide), const((1 << (bits - 1)) - 1, dtype))
     return magnitude > const(infinity, dtype)
 
 

@@ -32,9 +32,7 @@ def checked_index(raw: Expr, size: int) -> Expr:
     dtype = dtype_of(raw)
     at = tirx.Select(raw < const(0, dtype), raw + const(size, dtype), raw)
     legal = tirx.all(raw >= const(-size, dtype), raw < const(size, dtype))
-    fault = tirx.call_extern(
-        "int64", "lre_fault", const(FAULT_INDEX, "int64"), raw.astype("int64")
-    )
+    fault = tirx.call_extern("int64", "lre_fault", const(FAULT_INDEX, "int64"), raw.astype("int64"))
     return tirx.if_then_else(legal, at.astype("int32"), fault.astype("int32"))
 
 
@@ -85,7 +83,9 @@ def _gather_nd(
     out = out_types[0].shape
     lead = indices.rank - 1
     served = math.prod(out[lead:])
-    coordinates = [_coordinate(indices, k, x.shape[batch + k], served, context) for k in range(depth)]
+    coordinates = [
+        _coordinate(indices, k, x.shape[batch + k], served, context) for k in range(depth)
+    ]
 
     def read(*position: Expr) -> Expr:
         index = position[:lead]
@@ -96,9 +96,7 @@ def _gather_nd(
 
 
 def _coordinate(indices: View, k: int, size: int, served: int, context: Context) -> View:
-    column = View(
-        indices.shape[:-1], indices.dtype, lambda *i: indices(*i, k), cheap=indices.cheap
-    )
+    column = View(indices.shape[:-1], indices.dtype, lambda *i: indices(*i, k), cheap=indices.cheap)
     return checked_indices(column, size, served, context)
 
 

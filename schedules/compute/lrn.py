@@ -33,7 +33,9 @@ def _lrn(
 
     def read(*indices: Expr) -> Expr:
         base = const(attrs.bias, dtype) + const(attrs.alpha / attrs.size, dtype) * total(*indices)
-        return cast_to(x(*indices) * _negative_power(base, attrs.beta, context), out_types[0].dtype.tvm)
+        return cast_to(
+            x(*indices) * _negative_power(base, attrs.beta, context), out_types[0].dtype.tvm
+        )
 
     return View(x.shape, out_types[0].dtype.tvm, read)
 
@@ -43,7 +45,7 @@ def _negative_power(base: Expr, beta: float, context: Context) -> Expr:
     dtype = dtype_of(base)
     if beta == 0.75:
         return bind(tirx.sqrt(base), lambda r: const(1, dtype) / (r * tirx.sqrt(r)))
-    return context.math.exp(const(-beta, dtype) * context.math.log(base))
+    return context.math.libm("pow", base, const(-beta, dtype))
 
 
 COMPUTE: dict[str, Compute] = {"lrn": _lrn}

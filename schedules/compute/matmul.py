@@ -9,7 +9,7 @@ from ...ir.types import TensorType
 from ..context import Context
 from ..view import Expr, View, const
 from . import Compute
-from .conv import held, accumulator, finished, product
+from .conv import accumulator, finished, held, product
 from .elements import broadcast_index
 
 

@@ -37,10 +37,10 @@ def _constant(attrs: Any, x: View, out: TensorType) -> View:
             return x(*at) if all(checks) else fill
         return guarded(tirx.all(*checks), lambda: x(*at), fill)
 
-    untouched = [
-        attrs.pads[axis] == 0 and attrs.pads[x.rank + axis] == 0 for axis in range(x.rank)
+    untouched = [attrs.pads[axis] == 0 and attrs.pads[x.rank + axis] == 0 for axis in range(x.rank)]
+    reach = [
+        r if same else size for r, same, size in zip(x.reach, untouched, out.shape, strict=True)
     ]
-    reach = [r if same else size for r, same, size in zip(x.reach, untouched, out.shape, strict=True)]
     zero = attrs.value == 0 and x.pad is not None and x.pad == 0
     return View(out.shape, x.dtype, read, reach=reach, pad=x.pad if zero else None)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tvm import tirx
 
-from ...ir.dtypes import DType
 from ...ir.ops.pool import window_counts
 from ...ir.types import TensorType
 from ..context import Context

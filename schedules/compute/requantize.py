@@ -18,7 +18,9 @@ def _requantize(context: Context, attrs: Any, acc: Expr, scale: Expr) -> Expr:
     info = np.iinfo(attrs.to.numpy)
     low, high = info.min - attrs.zero_point, info.max - attrs.zero_point
     scaled = tirx.nearbyint(acc.astype("float32") * scale)
-    kept = bind(scaled, lambda v: minimum(const(high, "float32"), maximum(const(low, "float32"), v)))
+    kept = bind(
+        scaled, lambda v: minimum(const(high, "float32"), maximum(const(low, "float32"), v))
+    )
     return (kept.astype("int32") + const(attrs.zero_point, "int32")).astype(attrs.to.tvm)
 
 

@@ -46,7 +46,7 @@ def _rational(values: np.ndarray) -> Table | None:
     low, high = int(values.min()), int(values.max())
     places = np.arange(count)
     for c in range(1, 9):
-        for a in range(0, 9):
+        for a in range(9):
             for b in range(-2 * c, 2 * c + 1):
                 if np.array_equal(np.clip((a * places + b) // c, low, high), values):
                     return lambda i, a=a, b=b, c=c: _clamped(i, a, b, c, count, low, high)

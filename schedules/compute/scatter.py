@@ -84,7 +84,9 @@ def _scattered(
         name=name,
         dtype=dtype,
         out_buffers=[tirx.decl_buffer(data.shape, dtype, f"{name}_out")],
-        in_buffers=[tirx.decl_buffer(t.shape, t.dtype, f"{name}_in{n}") for n, t in enumerate(tensors)],
+        in_buffers=[
+            tirx.decl_buffer(t.shape, t.dtype, f"{name}_in{n}") for n, t in enumerate(tensors)
+        ],
     )
     context.record(name, tensor)
     return View.of_tensor(tensor, TensorType(DType.parse(dtype), data.shape), zero_pads=False)

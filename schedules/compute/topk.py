@@ -25,7 +25,9 @@ def _topk(
     x = widened(view)
     axis = attrs.axis % x.rank
     if 0 in values.shape:
-        return tuple(View(t.shape, t.dtype.tvm, lambda *_, t=t: const(0, t.dtype.tvm)) for t in out_types)
+        return tuple(
+            View(t.shape, t.dtype.tvm, lambda *_, t=t: const(0, t.dtype.tvm)) for t in out_types
+        )
 
     def moved(index: Sequence[Expr], place: Expr) -> list[Expr]:
         return [*index[:axis], place, *index[axis + 1 :]]

@@ -184,9 +184,7 @@ ELEMENTS: dict[str, Element] = {
     "not": lambda context, attrs, x: tirx.Not(x),
     "bitwise_not": lambda context, attrs, x: tirx.bitwise_not(x),
     "isnan": lambda context, attrs, x: is_nan(x),
-    "isinf": lambda context, attrs, x: tirx.EQ(
-        tirx.abs(x), tirx.const(math.inf, dtype_of(x))
-    ),
+    "isinf": lambda context, attrs, x: tirx.EQ(tirx.abs(x), tirx.const(math.inf, dtype_of(x))),
     "relu": _relu,
     "tanh": lambda context, attrs, x: context.math.tanh(x),
     "sigmoid": lambda context, attrs, x: context.math.sigmoid(x),

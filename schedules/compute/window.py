@@ -11,7 +11,9 @@ from ..view import Expr, View, guarded
 __all__ = ["read_padded"]
 
 
-def read_padded(x: View, leading: Sequence[Expr], at: Sequence[Expr], fill: Expr, free: Sequence[bool]) -> Expr:
+def read_padded(
+    x: View, leading: Sequence[Expr], at: Sequence[Expr], fill: Expr, free: Sequence[bool]
+) -> Expr:
     """x at spatial positions that may lie outside, where `fill` is found.
 
     Args:

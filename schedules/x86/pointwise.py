@@ -131,7 +131,7 @@ def _stream(sch: Any, block: Any, loops: list[Any], walk: Walk, lanes: int, conf
 
 
 def _chunks(count: int, size: int, lanes: int) -> int:
-    """Into how many equal parts of whole vectors the inner loop is cut so that threads have work."""
+    """Into how many equal parts of whole vectors the inner loop is cut, to give threads work."""
     enough = 8  # parallel iterations that balance over a few threads
     if count >= enough or size % lanes:
         return 1
@@ -159,7 +159,7 @@ def _transpose(
 
 
 def _is_branchless(sch: Any, block: Any) -> bool:
-    """Whether no condition hangs on a single loop variable (fused ones would make it a division)."""
+    """Whether no condition hangs on one loop variable (fused, it would hang on a division)."""
     return "if_then_else" not in sch.get(block).script()
 
 

@@ -228,5 +228,3 @@ def _vectorize(sch: Any, loop: Any, lanes: int, *, unroll: bool = False) -> None
         sch.annotate(outer, "pragma_loop_partition_hint", True)
     elif unroll:
         sch.unroll(outer)
-
-

@@ -95,7 +95,7 @@ def schedule_reduction(sch: Any, block: Any, config: Config, lanes: int) -> None
 
 
 def _vector_axis(walk: Walk, spatial: int, lanes: int) -> int | None:
-    """The last spatial axis, if results in neighbouring lanes read neighbouring (or equal) places."""
+    """The last spatial axis, if neighbouring results read neighbouring (or equal) places."""
     axis = spatial - 1
     while axis > 0 and walk.extents[axis] == 1:
         axis -= 1

@@ -1,4 +1,4 @@
-"""Build kernels of tasks for this machine, run them in TVM's runtime, compare with the references."""
+"""Build kernels of tasks, run them in TVM's runtime, compare with the references."""
 
 from __future__ import annotations
 
