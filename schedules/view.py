@@ -153,40 +153,21 @@ def bind(value: Expr, body: Callable[[Expr], Expr], name: str = "t") -> Expr:
     return body(variable)
 
 
+# TVM's simplifier replaces a Let's variable by its value, wherever it stands, if it sees the value
+# to be pure; a chain of Lets would cost it exponential time (40 s for a softplus). So values stand
+# behind `fma(v, 1, -0.0)`, which TVM is told to depend on state and LLVM takes away again. What is
+# left of the trouble, in TVM's code generator, is why `lower_body` bounds the `weight` of views.
+_READ_STATE = 2
+tvm_ir.register_op_attr("tirx.fma", "TCallEffectKind", _READ_STATE, 11)
+
+
 def _opaque(value: Expr) -> Expr:
-    """The value behind an intrinsic that LLVM takes away again: v * 1 + -0.0, or v + 0.
-
-    TVM's simplifier replaces a variable by a value that it sees to be pure, wherever it is used:
-    a chain of Lets would cost it exponential time (40 s for a softplus). One that reads a tensor
-    is not pure to it; it stays as it is, because TVM makes vector loops around intrinsics serial.
-    """
-    if reads(value):
-        return value
     dtype = dtype_of(value)
-    if dtype in ("float32", "float64"):
-        one, zero = tirx.const(1.0, dtype), tirx.const(-0.0, dtype)
-        return tirx.call_llvm_intrin(dtype, "llvm.fma", value, one, zero)
-    if dtype.startswith("int"):
-        return tirx.call_llvm_intrin(dtype, "llvm.sadd.sat", value, tirx.const(0, dtype))
-    if dtype.startswith("uint"):
-        return tirx.call_llvm_intrin(dtype, "llvm.uadd.sat", value, tirx.const(0, dtype))
-    return value
-
-
-def reads(expr: Expr) -> bool:
-    """Whether an expression reads a tensor."""
-    pending = [expr]
-    while pending:
-        part = pending.pop()
-        if hasattr(part, "op") and hasattr(part, "args"):
-            if getattr(part.op, "name", "") == "te.tensor_load":
-                return True
-            pending.extend(part.args)
-        for name in ("a", "b", "value", "body", "condition", "true_value", "false_value"):
-            child = getattr(part, name, None)
-            if child is not None and not isinstance(child, bool | int | float):
-                pending.append(child)
-    return False
+    if dtype not in ("float32", "float64"):
+        return value
+    return tirx.call_intrin(
+        dtype, "tirx.fma", value, tirx.const(1.0, dtype), tirx.const(-0.0, dtype)
+    )
 
 
 def shared(identity: int, indices: tuple[Expr, ...], make: Callable[[], Expr]) -> Expr:

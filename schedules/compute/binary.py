@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -113,7 +114,13 @@ def _unsigned_or(signed: Element, unsigned: Element) -> Element:
     return element
 
 
-_float_div = elementwise("div", _plain(lambda a, b: a / b))
+def _divided(context: Context, attrs: Any, a: Expr, b: Expr) -> Expr:
+    if isinstance(b, tirx.FloatImm) and b.value == 0:  # which TVM takes for a mistake
+        return a * tirx.const(math.copysign(math.inf, b.value), dtype_of(a))
+    return a / b
+
+
+_float_div = elementwise("div", _divided)
 _div_integers = elementwise("div", _integer_div, faulting=True)
 _fmod_floats = elementwise("mod", lambda context, attrs, a, b: context.math.libm("fmod", a, b))
 _fmod_integers = elementwise("mod", _integer_fmod, faulting=True)

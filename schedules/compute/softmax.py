@@ -6,7 +6,7 @@ from typing import Any
 
 from ...ir.types import TensorType
 from ..context import Context
-from ..view import Expr, View, bind
+from ..view import Expr, View, bind, const
 from . import Compute
 from .elements import cast_to, widened
 from .reduce import reduce_axes
@@ -20,6 +20,8 @@ def _softmax(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
     x, dtype = widened(inputs[0]), out_types[0].dtype.tvm
+    if 0 in x.shape:
+        return inputs[0]
     axis = attrs.axis % x.rank
     top = reduce_axes(x, (axis,), "max", context, "softmax_max")
 
@@ -29,8 +31,19 @@ def _softmax(
     raised = context.materialise(View(x.shape, x.dtype, power, reach=x.reach), "softmax_exp")
     total = reduce_axes(raised, (axis,), "sum", context, "softmax_sum")
 
+    # One division a row.
+    inverse = context.materialise(
+        View(
+            total.shape,
+            total.dtype,
+            lambda *i: const(1, total.dtype) / total(*i),
+            reach=total.reach,
+        ),
+        "softmax_inv",
+    )
+
     def read(*indices: Expr) -> Expr:
-        return cast_to(raised(*indices) / total(*_at(axis, indices)), dtype)
+        return cast_to(raised(*indices) * inverse(*_at(axis, indices)), dtype)
 
     return View(x.shape, dtype, read, reach=x.reach)
 
@@ -39,6 +52,8 @@ def _log_softmax(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
     x, dtype = widened(inputs[0]), out_types[0].dtype.tvm
+    if 0 in x.shape:
+        return inputs[0]
     axis = attrs.axis % x.rank
     top = reduce_axes(x, (axis,), "max", context, "softmax_max")
     total = reduce_axes(

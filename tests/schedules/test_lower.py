@@ -182,6 +182,16 @@ def test_integer_division_cannot_trap(op: str) -> None:
     assert got[:3].tolist() == ([3, low, -3] if op == "div" else [1, 0, 1])
 
 
+def test_division_by_a_constant_zero() -> None:
+    def make(g: Graph, x: Value) -> Value:
+        return g.op("div", x, g.add_constant(np.float32(-0.0)))
+
+    body = body_of(make, TensorType(DType.F32, (4,)))
+    x = np.array([1, -1, 0, np.inf], np.float32)
+    got = build([task_of(body)], PlainTemplate())[0].run([x])[0]
+    assert np.array_equal(got, np.array([-np.inf, np.inf, np.nan, -np.inf]), equal_nan=True)
+
+
 def test_topk_values_and_places() -> None:
     def make(g: Graph, x: Value) -> list[Value]:
         return list(g.add("topk", x, attrs=TopkAttrs(3)).outputs)
