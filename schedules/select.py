@@ -13,10 +13,19 @@ from ..errors import UsageError
 from .task import Task
 from .template import Knobs, NotApplicable, Template
 
-__all__ = ["GENERIC", "TEMPLATES", "Choice", "Override", "register_template", "select", "templates"]
+__all__ = [
+    "GENERIC",
+    "TEMPLATES",
+    "Choice",
+    "Override",
+    "register_template",
+    "select",
+    "template",
+    "templates",
+    "unregister_template",
+]
 
-# (module, class), most specific first. Modules that are not there yet are no error for the table's
-# readers: `templates` says so when it is asked for one by name.
+# (module, class), most specific first; imported when templates are first asked for.
 TEMPLATES: list[tuple[str, str]] = [
     ("x86.conv_first", "ConvFirst"),
     ("x86.depthwise", "DepthwiseBlocked"),
@@ -83,6 +92,11 @@ def register_template(template: Template) -> None:
     if any(known.name == template.name for known in templates()):
         raise UsageError(f"a template named {template.name!r} exists already")
     _extra.insert(0, template)
+
+
+def unregister_template(name: str) -> None:
+    """Forget a template from outside the tree (for tests). Unknown names are ignored."""
+    _extra[:] = [template for template in _extra if template.name != name]
 
 
 def template(name: str) -> Template:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import cast
 
 from ..errors import ParseError
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
 from ..ir.parse import parse_graph
+from ..ir.structure import KernelAttrs
 from ..ir.target import Target
 from ..ir.text import print_graph
 
@@ -48,7 +50,7 @@ class Task:
     def of_kernel(cls, node: Node, target: Target, threads: int, level: int) -> Task:
         """The task of a `kernel` node."""
         constants = tuple(i for i, value in enumerate(node.inputs) if value.is_constant)
-        return cls(node.attrs.body, target, threads, level, constants)
+        return cls(cast(KernelAttrs, node.attrs).body, target, threads, level, constants)
 
     @functools.cached_property
     def text(self) -> str:

@@ -49,7 +49,8 @@ def _rational(values: np.ndarray) -> Table | None:
         for a in range(9):
             for b in range(-2 * c, 2 * c + 1):
                 if np.array_equal(np.clip((a * places + b) // c, low, high), values):
-                    return lambda i, a=a, b=b, c=c: _clamped(i, a, b, c, count, low, high)
+                    formula = (a, b, c)
+                    return lambda i: _clamped(i, *formula, count, low, high)
     return None
 
 

@@ -61,7 +61,8 @@ def _scattered(
     dtype = data.dtype
 
     def statement(ins: Any, outs: Any) -> Any:
-        source, index, update, out = *ins, outs[0]
+        source, index, update = ins
+        out = outs[0]
 
         def copy(at: Sequence[Expr]) -> Any:
             return tirx.BufferStore(out, tirx.BufferLoad(source, list(at)), list(at))

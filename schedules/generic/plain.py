@@ -24,27 +24,27 @@ GRAIN = 16384  # scalar operations that a thread is worth waking for
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class PlainConfig(Knobs):
     vectorize: bool = knob(False, choices=(False, True), help="vectorize innermost loops")
     parallel: bool = knob(True, choices=(False, True), help="spread big stages over threads")
 
 
 class PlainTemplate(Template):
     name = "any_plain__generic"
-    Config = Config
+    Config = PlainConfig
 
     def check(self, task: Task) -> None:
         """Takes everything."""
 
-    def default(self, task: Task) -> Config:
-        return Config(vectorize=task.level >= 2 and task.target.vector_bits > 0)
+    def default(self, task: Task) -> PlainConfig:
+        return PlainConfig(vectorize=task.level >= 2 and task.target.vector_bits > 0)
 
-    def space(self, task: Task) -> Iterable[Config]:
+    def space(self, task: Task) -> Iterable[PlainConfig]:
         default = self.default(task)
         yield default
         for vectorize in (False, True):
             for parallel in (False, True):
-                config = Config(vectorize, parallel)
+                config = PlainConfig(vectorize, parallel)
                 if config != default:
                     yield config
 
@@ -52,7 +52,7 @@ class PlainTemplate(Template):
         return channel_packs(task) if task.level >= 2 else {}
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, PlainConfig)
         body = lower_body(task, packs=self.packs(task, config), copy_outputs=False)
         sch = body.schedule()
         for name in (*body.stages, *body.output_blocks):
@@ -60,7 +60,7 @@ class PlainTemplate(Template):
         return common.finish(sch, task, partition=config.vectorize)
 
 
-def schedule_stage(sch: Any, name: str, task: Task, config: Config) -> None:
+def schedule_stage(sch: Any, name: str, task: Task, config: PlainConfig) -> None:
     """for a: for b: for c: for k  →  parallel ab: for c: for k"""
     block = sch.get_sblock(name)
     loops = sch.get_loops(block)

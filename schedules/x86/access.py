@@ -7,7 +7,7 @@ not the same at a few places (or depends on data: a gathered row) is `None`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,7 +132,7 @@ def _offset(indices: Sequence[Any], shape: Sequence[int], place: Mapping[Any, in
     return flat
 
 
-_BINARY = {
+_BINARY: dict[Any, Callable[[int, int], int]] = {
     tirx.Add: lambda a, b: a + b,
     tirx.Sub: lambda a, b: a - b,
     tirx.Mul: lambda a, b: a * b,

@@ -26,14 +26,14 @@ from ..task import Task
 from ..template import Knobs, Lowered, Pack, Template, knob, require
 from .access import Walk, walk_of
 
-__all__ = ["MovementTemplate", "PointwiseTemplate", "schedule_pointwise"]
+__all__ = ["MovementTemplate", "PointwiseConfig", "PointwiseTemplate", "schedule_pointwise"]
 
 GRAIN_US = 12.0  # work of a stage, in microseconds of one thread, from which on threads pay
 SMALL = 8192  # elements of a stage that are not worth a second thread
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class PointwiseConfig(Knobs):
     vectors: int = knob(4, choices=(1, 2, 4), help="vectors a step of the innermost loop")
     tile: int = knob(16, choices=(8, 16, 32), help="edge of the tiles of a transposition")
     threads: bool = knob(True, choices=(False, True), help="spread over threads")
@@ -43,8 +43,8 @@ class PointwiseTemplate(Template):
     """Elementwise bodies."""
 
     name = "any_pointwise__x86"
-    Config = Config
-    patterns = (Pattern.ELEMENTWISE,)
+    Config = PointwiseConfig
+    patterns: tuple[Pattern, ...] = (Pattern.ELEMENTWISE,)
 
     def check(self, task: Task) -> None:
         require(task.target.arch == "x86", f"target is {task.target.arch}")
@@ -54,16 +54,16 @@ class PointwiseTemplate(Template):
             known = node.definition.pattern in self.patterns or movement
             require(known, f"{node.op} is {node.definition.pattern.value}")
 
-    def default(self, task: Task) -> Config:
-        return Config(threads=task.threads > 1 and common.serial_work(task) >= GRAIN_US)
+    def default(self, task: Task) -> PointwiseConfig:
+        return PointwiseConfig(threads=task.threads > 1 and common.serial_work(task) >= GRAIN_US)
 
-    def space(self, task: Task) -> Iterable[Config]:
+    def space(self, task: Task) -> Iterable[PointwiseConfig]:
         default = self.default(task)
         yield default
         for vectors in (1, 2, 4):
             for tile in (8, 16, 32):
                 for threads in (False, True) if task.threads > 1 else (False,):
-                    config = Config(vectors, tile, threads)
+                    config = PointwiseConfig(vectors, tile, threads)
                     if config != default:
                         yield config
 
@@ -71,7 +71,7 @@ class PointwiseTemplate(Template):
         return channel_packs(task)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, PointwiseConfig)
         body = lower_body(task, packs=self.packs(task, config), copy_outputs=False)
         sch = body.schedule()
         for name in (*body.stages, *body.output_blocks):
@@ -86,7 +86,7 @@ class MovementTemplate(PointwiseTemplate):
     patterns = (Pattern.ELEMENTWISE, Pattern.INJECTIVE, Pattern.VIEW)
 
 
-def schedule_pointwise(sch: Any, name: str, task: Task, config: Config) -> None:
+def schedule_pointwise(sch: Any, name: str, task: Task, config: PointwiseConfig) -> None:
     """Schedule one stage by how it walks through memory."""
     block = sch.get_sblock(name)
     loops = sch.get_loops(block)
@@ -104,7 +104,9 @@ def schedule_pointwise(sch: Any, name: str, task: Task, config: Config) -> None:
     _stream(sch, block, loops, walk, lanes, config)
 
 
-def _stream(sch: Any, block: Any, loops: list[Any], walk: Walk, lanes: int, config: Config) -> None:
+def _stream(
+    sch: Any, block: Any, loops: list[Any], walk: Walk, lanes: int, config: PointwiseConfig
+) -> None:
     """for a: for b: for c: for d  →  parallel ab: for cd by vectors: lanes"""
     start = walk.run() if _is_branchless(sch, block) else len(loops) - 1
     outer, inner = loops[:start], common.fuse_all(sch, loops[start:])
@@ -141,7 +143,7 @@ def _chunks(count: int, size: int, lanes: int) -> int:
 
 
 def _transpose(
-    sch: Any, block: Any, loops: list[Any], walk: Walk, across: int, config: Config
+    sch: Any, block: Any, loops: list[Any], walk: Walk, across: int, config: PointwiseConfig
 ) -> None:
     """for …a…: for b  →  parallel …ao, bo: for bi: for ai (both of `tile`)"""
     last = max(axis for axis, size in enumerate(walk.extents) if size > 1)

@@ -27,7 +27,7 @@ from ..task import Task
 from ..template import Knobs, Lowered, Template, knob, require
 from .access import walk_of
 from .pointwise import GRAIN_US, schedule_pointwise
-from .pointwise import Config as Pointwise
+from .pointwise import PointwiseConfig as Pointwise
 
 __all__ = ["RowsTemplate", "row_axes"]
 
@@ -35,14 +35,14 @@ LONG = 1024  # elements of a row from which on several accumulators pay
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class RowsConfig(Knobs):
     accumulators: int = knob(1, choices=(1, 2, 4), help="vectors of partial results")
     threads: bool = knob(True, choices=(False, True), help="spread rows over threads")
 
 
 class RowsTemplate(Template):
     name = "reduce_any_rows__x86"
-    Config = Config
+    Config = RowsConfig
 
     def check(self, task: Task) -> None:
         require(task.target.arch == "x86", f"target is {task.target.arch}")
@@ -50,21 +50,21 @@ class RowsTemplate(Template):
         row_axes(task)
         _main_output(task)
 
-    def default(self, task: Task) -> Config:
+    def default(self, task: Task) -> RowsConfig:
         rows, length = _extents(task)
         threads = task.threads > 1 and rows > 1 and _work_us(task) >= GRAIN_US
-        return Config(4 if length >= 2 * LONG else 2 if length >= LONG else 1, threads)
+        return RowsConfig(4 if length >= 2 * LONG else 2 if length >= LONG else 1, threads)
 
-    def space(self, task: Task) -> Iterable[Config]:
+    def space(self, task: Task) -> Iterable[RowsConfig]:
         default = self.default(task)
         yield default
         for accumulators in (1, 2, 4):
             for threads in (False, True) if task.threads > 1 else (False,):
-                if Config(accumulators, threads) != default:
-                    yield Config(accumulators, threads)
+                if RowsConfig(accumulators, threads) != default:
+                    yield RowsConfig(accumulators, threads)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, RowsConfig)
         lanes = task.target.lanes(DType.F32)
         body = lower_body(task, copy_outputs=False, row_lanes=lanes * config.accumulators)
         sch = body.schedule()
@@ -134,7 +134,7 @@ def _work_us(task: Task) -> float:
     return max(common.serial_work(task), rows * length / 4e3)
 
 
-def join_rows(sch: Any, body: LoweredBody, first: int, config: Config, lanes: int) -> None:
+def join_rows(sch: Any, body: LoweredBody, first: int, config: RowsConfig, lanes: int) -> None:
     """All stages under one loop over the rows; each vectorized along the row."""
     main = body.output_blocks[_main_output(body.task)]
     names = ordered_blocks(body)

@@ -25,41 +25,41 @@ from ..task import Task
 from ..template import Knobs, Lowered, Pack, Template, knob, require
 from .access import Walk, walk_of
 from .pointwise import GRAIN_US, SMALL, schedule_pointwise
-from .pointwise import Config as Pointwise
+from .pointwise import PointwiseConfig as Pointwise
 
 __all__ = ["StagesTemplate"]
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class StagesConfig(Knobs):
     accumulators: int = knob(4, choices=(1, 2, 4, 8), help="vectors of results at a time")
     threads: bool = knob(True, choices=(False, True), help="spread stages over threads")
 
 
 class StagesTemplate(Template):
     name = "any_stages__x86"
-    Config = Config
+    Config = StagesConfig
 
     def check(self, task: Task) -> None:
         require(task.target.arch == "x86", f"target is {task.target.arch}")
         require(task.target.vector_bits >= 128, "no vectors")
 
-    def default(self, task: Task) -> Config:
-        return Config(threads=task.threads > 1 and common.serial_work(task) >= GRAIN_US)
+    def default(self, task: Task) -> StagesConfig:
+        return StagesConfig(threads=task.threads > 1 and common.serial_work(task) >= GRAIN_US)
 
-    def space(self, task: Task) -> Iterable[Config]:
+    def space(self, task: Task) -> Iterable[StagesConfig]:
         default = self.default(task)
         yield default
         for accumulators in (1, 2, 4, 8):
             for threads in (False, True) if task.threads > 1 else (False,):
-                if Config(accumulators, threads) != default:
-                    yield Config(accumulators, threads)
+                if StagesConfig(accumulators, threads) != default:
+                    yield StagesConfig(accumulators, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         return channel_packs(task)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, StagesConfig)
         body = lower_body(task, packs=self.packs(task, config), copy_outputs=False)
         sch = body.schedule()
         for name in (*body.stages, *body.output_blocks):
@@ -71,7 +71,7 @@ class StagesTemplate(Template):
         return common.finish(sch, task, partition=True)
 
 
-def schedule_reduction(sch: Any, block: Any, config: Config, lanes: int) -> None:
+def schedule_reduction(sch: Any, block: Any, config: StagesConfig, lanes: int) -> None:
     """for s…: for r…  →  parallel s…: for r…: unrolled u: vectorized lanes"""
     walk = walk_of(sch, block)
     spatial, reduction = common.spatial_loops(sch, block)
@@ -107,7 +107,7 @@ def _vector_axis(walk: Walk, spatial: int, lanes: int) -> int | None:
 
 
 def _vectorize(
-    sch: Any, last: list[Any], reduction: list[Any], config: Config, lanes: int
+    sch: Any, last: list[Any], reduction: list[Any], config: StagesConfig, lanes: int
 ) -> list[Any]:
     """for x: for r  →  for xo: for r: unrolled u: vectorized lanes; gives xo if it can be fused"""
     loop = common.fuse_all(sch, last)

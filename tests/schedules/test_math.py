@@ -11,7 +11,7 @@ from kernels import build, one_op, task_of
 
 from leip.ir import DType, TensorType
 from leip.ir.ops.arithmetic import erf
-from leip.schedules.generic.plain import Config, PlainTemplate
+from leip.schedules.generic.plain import PlainConfig, PlainTemplate
 
 ULP = 8
 INF, NAN = math.inf, math.nan
@@ -41,7 +41,7 @@ def points(op: str) -> np.ndarray:
 @functools.cache
 def kernel(op: str, count: int, level: int):  # type: ignore[no-untyped-def]
     body = one_op(op, None, [TensorType(DType.F32, (2, count // 2))])
-    return build([task_of(body, level=level)], PlainTemplate(), [Config(level > 1, False)])[0]
+    return build([task_of(body, level=level)], PlainTemplate(), [PlainConfig(level > 1, False)])[0]
 
 
 def ulps(got: np.ndarray, x: np.ndarray, op: str) -> np.ndarray:
