@@ -151,6 +151,7 @@ def _verify(
 
 
 def resolve(target: str) -> Target:
+    """The facts of a target, given as it is typed after `--target`. Raises TargetError."""
     from ..codegen.resolver import LlvmResolver
     from ..ir.target import TargetRequest
 
@@ -158,6 +159,7 @@ def resolve(target: str) -> Target:
 
 
 def make_pipeline(level: int, target: Target, layout: str) -> list[Pass]:
+    """The passes of a level; `layout` is that of image inputs and outputs, "" as in the model."""
     from ..ir.layout import Layout
     from ..passes import pipeline
 
@@ -190,6 +192,7 @@ def _dump_choices(folder: Path, graph: Graph) -> None:
 
 
 def open_cache(cache_dir: PathLike | None, plugins: Sequence[PathLike] = ()) -> KernelCache:
+    """The kernel cache in a folder (None: the user's), for builds with these plugins."""
     from ..codegen.cache import KernelCache, default_folder
 
     folder = Path(cache_dir) if cache_dir is not None else default_folder()
