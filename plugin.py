@@ -82,7 +82,8 @@ def register_op(
 
     Args:
         definition: Name, attributes, shape rule and numpy reference.
-        compute: `compute(attrs, inputs, out_types)`, its meaning in TE (see docs/writing-an-op.md).
+        compute: `compute(attrs, inputs, out_types, context)`, its meaning in TE on views (see
+            docs/writing-an-op.md).
         import_rule: `(domain, ONNX op type, rule)`: how the importer makes it from an ONNX node.
 
     Raises:

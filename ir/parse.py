@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ParseError
+from ..errors import ModelError, ParseError
 from . import op as ops
 from .constant import Constant
 from .dtypes import DType
@@ -152,6 +152,7 @@ class _Parser:
         graph.set_outputs(outputs, names)
 
     def node(self, graph: Graph, values: dict[str, Value]) -> None:
+        line = self.peek().line
         names = [self.expect("value")[1:]]
         while self.take(","):
             names.append(self.expect("value")[1:])
@@ -173,9 +174,12 @@ class _Parser:
             while self.take(","):
                 types.append(self.type())
         origin = self.string() if self.take("from") else ""
-        for name, value in zip(
-            names, self.make(graph, op, operands, items, types, origin, len(names))
-        ):
+        try:
+            results = self.make(graph, op, operands, items, types, origin, len(names))
+        except ModelError as error:  # of the op: it does not know where it stands in a text
+            error.where = error.where or f"IR text line {line}"
+            raise
+        for name, value in zip(names, results):
             if value.name != name:
                 graph.rename(value, name)
             values[name] = value

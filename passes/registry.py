@@ -49,7 +49,7 @@ PASSES: tuple[type[Pass], ...] = (
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a plugin's pass stands: right before or after every run of a pass of the pipeline."""
+    """Where a plugin's pass stands: before the first run of a pass, or after its last one."""
 
     step: type[Pass]
     before: str = ""

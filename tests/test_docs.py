@@ -116,3 +116,15 @@ def test_every_page_is_in_the_index() -> None:
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]]
     missing = [page for page in pages if f"({page})" not in index and page != "index.md"]
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "plugin", sorted((ROOT / "examples" / "plugins").glob("*.py")), ids=lambda path: path.name
+)
+def test_every_example_plugin_stands_on_its_page(plugin: Path) -> None:
+    page = ROOT / "docs" / f"writing-{_article(plugin.stem.removeprefix('my_'))}.md"
+    assert plugin.read_text(encoding="utf-8") in page.read_text(encoding="utf-8")
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'}-{noun}"

@@ -340,7 +340,10 @@ def _without(node: onnx.NodeProto, omitted: set[str]) -> onnx.NodeProto:
 
 def _advice(domain: str, op_type: str, opset: int) -> str:
     if domain:
-        return f"It is not an op of ONNX (domain {domain!r}); export the model without it."
+        return (
+            f"It is not an op of ONNX (domain {domain!r}); export the model without it, "
+            "or bring it with --plugin."
+        )
     if not onnx.defs.has(op_type):
         return "ONNX has no such op; is the name right?"
     return ""

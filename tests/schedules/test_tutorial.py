@@ -1,4 +1,4 @@
-"""The template of the tutorial: the page and the example file are the same, and it is right."""
+"""The template of the tutorial (`docs/writing-a-template.md`) is right."""
 
 from __future__ import annotations
 
@@ -40,11 +40,6 @@ def body(depth: int, columns: int, *, transpose: bool = False, rows: int = 1) ->
         f'graph "task" (%x: f32[{rows},{depth}], %w: f32[{w}], %b: f32[{columns}]) {{\n'
         f"%m = matmul(%x, %w){flag}\n%s = add(%m, %b)\n%y = relu(%s)\nreturn %y\n}}\n"
     )
-
-
-def test_page_shows_the_example() -> None:
-    page = (ROOT / "docs" / "writing-a-template.md").read_text(encoding="utf-8")
-    assert EXAMPLE.read_text(encoding="utf-8") in page
 
 
 @pytest.mark.parametrize("target", [host, avx2_host], ids=["host", "avx2"])
