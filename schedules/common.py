@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tvm
+from tvm import s_tir
+
 from ..ir.dtypes import DType
 from .task import Task
 from .template import Lowered
@@ -75,9 +78,21 @@ def _children(node: Any) -> list[Any]:
 
 
 def workspace_bytes(function: Any) -> int:
-    """Upper bound of the temporary memory of a scheduled function: all its buffers together."""
+    """Upper bound of the temporary memory of a scheduled function: all its buffers together.
+
+    As large as they are once TVM has shrunk them to what their place in the loops needs.
+    """
+    passes = tvm.ir.transform.Sequential(
+        [
+            s_tir.transform.LowerInitBlock(),
+            s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
+            s_tir.transform.ConvertBlocksToOpaque(),
+            s_tir.transform.CompactBufferAllocation(),
+        ]
+    )
+    compact = passes(tvm.IRModule({"main": function}))["main"]
     total = 0
-    for buffer in buffers_of(function):
+    for buffer in buffers_of(compact):
         size = math.prod(int(n) for n in buffer.shape) * DType.parse(str(buffer.dtype)).bytes
         total += -(-size // 64) * 64 + 64
     return total

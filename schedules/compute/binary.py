@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import tirx
@@ -14,7 +15,6 @@ from ..view import Expr, View, bind, const, dtype_of
 from . import Compute
 from .elements import (
     FAULT_DIVISION,
-    broadcast_index,
     cast_to,
     elementwise,
     is_float,
@@ -22,6 +22,7 @@ from .elements import (
     joint_reach,
     maximum,
     minimum,
+    read_broadcast,
     widened,
 )
 
@@ -233,6 +234,11 @@ def _shift(function: Callable[[Expr, Expr], Expr], right: bool) -> Element:
     return element
 
 
+def _covers(view: View, shape: Sequence[int], reach: Sequence[int]) -> bool:
+    """Whether nothing of a result of this shape and reach is broadcast from the operand."""
+    return view.shape == tuple(shape) and all(map(operator.ge, view.reach, reach))
+
+
 def _where(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
@@ -241,13 +247,13 @@ def _where(
     wide = [widened(view) for view in inputs]
 
     def read(*indices: Expr) -> Expr:
-        c, a, b = (view(*broadcast_index(indices, view.shape)) for view in wide)
+        c, a, b = (read_broadcast(view, shape, indices) for view in wide)
         return cast_to(tirx.Select(c, a, b), dtype)
 
     reach = joint_reach(inputs, shape)
     pads = [view.scalar if view.scalar is not None else view.pad for view in inputs[1:]]
-    same_rank = all(v.scalar is not None or v.shape == shape for v in inputs[1:])
-    zero = same_rank and all(pad is not None and pad == 0 for pad in pads)
+    whole = all(v.scalar is not None or _covers(v, shape, reach) for v in inputs[1:])
+    zero = whole and all(pad is not None and pad == 0 for pad in pads)
     return View(shape, dtype, read, reach=reach, pad=pads[0] if zero else None)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "is_nan",
     "maximum",
     "minimum",
+    "read_broadcast",
     "widened",
 ]
 
@@ -81,6 +82,18 @@ def broadcast_index(indices: Sequence[Expr], shape: Sequence[int]) -> list[Expr]
     return [0 if size == 1 else index for index, size in zip(tail, shape, strict=True)]
 
 
+def read_broadcast(view: View, shape: Sequence[int], indices: Sequence[Expr]) -> Expr:
+    """An operand's element where `indices` of the broadcast result of `shape` point.
+
+    An axis of size 1 in both that can be read beyond (into pad lanes) is read at the index rather
+    than at 0: the result's lanes are then the operand's lanes for the schedule, too.
+    """
+    first = len(shape) - view.rank
+    axes = zip(indices[first:], shape[first:], view.shape, view.reach, strict=True)
+    return view(*(0 if own == 1 and (own != size or reach == 1) else index
+                  for index, size, own, reach in axes))  # fmt: skip
+
+
 def elementwise(op: str, element: Callable[..., Expr], *, faulting: bool = False) -> Compute:
     """The compute of an elementwise op.
 
@@ -99,7 +112,7 @@ def elementwise(op: str, element: Callable[..., Expr], *, faulting: bool = False
         wide = [widened(view) for view in inputs]
 
         def read(*indices: Expr) -> Expr:
-            operands = [view(*broadcast_index(indices, view.shape)) for view in wide]
+            operands = [read_broadcast(view, shape, indices) for view in wide]
             return cast_to(element(context, attrs, *operands), dtype)
 
         reach = shape if faulting else joint_reach(inputs, shape)
@@ -118,7 +131,7 @@ def joint_reach(inputs: Sequence[View], shape: Sequence[int]) -> tuple[int, ...]
         limits = []
         for view in inputs:
             own = axis - (len(shape) - view.rank)
-            if own >= 0 and view.shape[own] == size:
+            if own >= 0 and view.shape[own] == size and not (size == 1 == view.reach[own]):
                 limits.append(view.reach[own])
         reach.append(min(limits) if limits else size)
     return tuple(reach)
@@ -135,7 +148,9 @@ def _pad_value(
             continue
         for axis, size in enumerate(shape):
             own = axis - (len(shape) - view.rank)
-            if reach[axis] > size and (own < 0 or view.shape[own] != size):
+            if reach[axis] == size:
+                continue
+            if own < 0 or view.shape[own] != size or view.reach[own] < reach[axis]:
                 return None  # broadcast along a padded axis: real values meet the padding
         if view.pad is None:
             return None

@@ -8,7 +8,7 @@ from ...ir.types import TensorType
 from ..context import Context
 from ..view import View
 from . import Compute
-from .elements import broadcast_index, joint_reach
+from .elements import joint_reach, read_broadcast
 
 
 def _expand(
@@ -18,7 +18,7 @@ def _expand(
     return View(
         shape,
         x.dtype,
-        lambda *indices: x(*broadcast_index(indices, x.shape)),
+        lambda *indices: read_broadcast(x, shape, indices),
         reach=joint_reach([x], shape),
         pad=x.pad,
         cheap=x.cheap,

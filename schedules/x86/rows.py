@@ -8,7 +8,15 @@
 Every stage of the body that has the row's axes joins the row's loop, so a row is read from memory
 once. What is left over of a vector at a row's end (197 columns) is peeled off by LoopPartition.
 
-Limit: exp for softmax (0.25 ns an element and core), memory for the rest.
+Limit: exp for softmax (0.23 ns an element and core), memory for the rest. Measured on a 2-core
+Zen 4, AVX-512, two threads unless said, November 2026, `leip kernel bench`:
+
+    softmax     f32[1,12,128,128]    46 us   0.24 ns an element (limit 0.12)
+    softmax     f32[1,12,197,197]   117 us   0.25
+    layer_norm  f32[1,128,768]       12 us    66 GB/s
+    add + layer_norm, both written   19 us    83 GB/s
+    mean        f32[1,64,56,56] → [1,64]  6 us   139 GB/s
+    argmax      f32[64,1000]          6 us    42 GB/s
 """
 
 from __future__ import annotations

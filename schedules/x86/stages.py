@@ -7,7 +7,16 @@ the last stored axis keeps a few vectors of results in registers while the reduc
 them: sums over channels or batch in plain layouts, and everything over height and width in NCHW16c
 (the lanes are channels). Other stages are scheduled as pointwise ones, or left to LLVM.
 
-Limit: memory; for few channels the latency of the one chain of additions.
+Limit: memory; for few channels the latency of the one chain of additions. Measured on a 2-core
+Zen 4, AVX-512, two threads, November 2026, `leip kernel bench`:
+
+    mean over H, W     f32[1,2048,7,7]@NCHW16c      5 us    80 GB/s
+    mean over H, W     f32[1,96,56,56]@NCHW16c      9 us   131 GB/s
+    sum over tokens    f32[1,197,768]               6 us   103 GB/s
+    instance_norm      f32[1,32,28,28]@NCHW16c      8 us    27 GB/s
+
+Left: reductions over channels of blocked tensors (group_norm, softmax over channels in NCHW16c)
+are scalar; softmax over channels in plain layouts is 0.6 ns an element.
 """
 
 from __future__ import annotations
