@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,16 +57,15 @@ def command(
 def _kernels(report: BenchmarkReport) -> None:
     rows = []
     for kernel in report.kernels:
-        one = dataclasses.replace(kernel)
         rows.append(
             (
-                one.name,
-                f"{one.seconds * 1e6:.1f}",
-                f"{one.share:.1%}",
-                f"{one.gflops:.1f}" if one.gflops else "",
-                f"{one.peak:.0%}" if one.peak else "",
-                one.template,
-                one.origin,
+                kernel.name,
+                f"{kernel.seconds * 1e6:.1f}",
+                f"{kernel.share:.1%}",
+                f"{kernel.gflops:.1f}" if kernel.gflops else "",
+                f"{kernel.peak:.0%}" if kernel.peak else "",
+                kernel.template,
+                kernel.origin,
             )
         )
     table(rows, header=("kernel", "us", "share", "Gflop/s", "of peak", "template", "ONNX node"))

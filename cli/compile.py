@@ -109,7 +109,6 @@ def command(
         plugins=tuple(plugin or ()),
         cache_dir=cache_dir,
         cc=cc,
-        debug=debug,
     )
 
     with progress() as report:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..driver import Progress
     from ..errors import LeipError
 
 UNLIMITED = 400  # columns of a table that goes into a file or a pipe
-
-# Called by long steps: what is being done, how much of it is done, and of how much (0: unknown).
-Progress = Callable[[str, int, int], None]
 
 
 def out() -> Console:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,17 +25,15 @@ from .constants import WeightStore, read_spool
 from .elf import ElfFacts
 from .kernel_build import KernelObject, Request, WorkerPool, build_kernels
 from .kernel_object import entry_point, kernel_stem
+from .package import LIBRARY
 from .plan import Kernel, Plan, make_plan
 from .plan_source import ObjectFacts, render
+from .progress import Clock, Progress
 from .resolver import checked_features
 from .schema import ModelFacts, make_schema, to_json
 from .toolchain import Toolchain, find_toolchain
 
 __all__ = ["BuildOptions", "BuildResult", "ChosenKernel", "build_object", "choose_kernels"]
-
-LIBRARY = "modelLibrary.so"
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -159,14 +155,14 @@ def build_object(
         folder: Where the object is written, with files on the way in a folder of their own.
         pool: Processes that build kernels.
         cache: Kernels and engines built before.
-        progress: Called with (step, finished, all).
+        progress: Called with the step and how much of it is done.
 
     Raises:
         BuildError: No compiler, a kernel that cannot be built, or an object that needs more than
             an object may.
         OSError: A file cannot be written.
     """
-    clock = _Clock()
+    clock = Clock()
     toolchain = find_toolchain(options.target.triple, options.cc)
     with clock("choose"):
         chosen = choose_kernels(graph, options)
@@ -313,17 +309,3 @@ def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            taken = time.perf_counter() - start
-            self.seconds[name] = self.seconds.get(name, 0.0) + taken

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..ir.target import Caches
 
 KB = 1 << 10
-MB = 1 << 20
 
 
 @dataclass(frozen=True)

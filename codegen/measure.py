@@ -24,7 +24,7 @@ from .resolver import LlvmResolver
 from .toolchain import find_toolchain, run_compiler
 from .verify import tolerance_of, verify_object
 
-__all__ = ["KernelFigures", "Peak", "bench_kernel", "measure_peak", "peak_gflops", "task_graph"]
+__all__ = ["KernelFigures", "Peak", "bench_kernel", "measure_peak", "task_graph"]
 
 PEAK_SOURCE = Path(__file__).parent / "peak.c"
 RUNS = 30
@@ -100,11 +100,6 @@ def measure_peak(threads: int, cc: str = "") -> Peak:
     if result.returncode != 0 or len(words) != 2:
         raise BuildError(f"the peak measurement ended with {result.returncode}", "peak.c")
     return Peak(threads, float(words[0]), float(words[1]))
-
-
-def peak_gflops(threads: int, cc: str = "") -> float:
-    """Float32 Gflop/s that so many threads of this machine can do. Raises BuildError."""
-    return measure_peak(threads, cc).gflops
 
 
 def task_graph(task: Task, seed: int = 0) -> Graph:

@@ -78,7 +78,8 @@ class Step:
     """A call of a kernel, or a copy (`entry` is "").
 
     Attributes:
-        outputs_of: The IR kernel whose results it leaves; None for a copy.
+        serial: Whether it is too small for a second thread.
+        node: The IR kernel whose results it leaves; None for a copy.
     """
 
     name: str

@@ -26,7 +26,7 @@ class ModelFacts:
     """What code generation cannot know of the model by itself.
 
     Attributes:
-        model_hash: Hash of the ONNX file and its external data; part of the model id.
+        model_hash: Hash of the model as imported, weights included; part of the model id.
         options: Canonical text of the options that matter; part of the model id.
         model_id: Given id; "" derives one.
         data_type: The precision that was compiled for, such as "float32".

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import plugin
+from ..codegen.progress import Progress
 from . import inspection
-from .compiling import Progress, compile_with, make_pipeline, open_cache, resolve
+from .compiling import compile_with, make_pipeline, open_cache, resolve
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool, write_text
 from .options import CompileOptions, parse_optimization
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..ir.graph import Graph
 
 __all__ = [
+    "Progress",
     "benchmark",
     "cache_clear",
     "cache_info",

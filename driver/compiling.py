@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import plugin
+from ..codegen.progress import Clock, Progress
 from ..errors import UsageError
 from .files import PathLike, load_array, read_graph, write_text
 from .options import CompileOptions
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from ..ir.target import Target
     from ..passes import Pass
 
-# Called by long steps: what is being done, how much of it is done, and of how much (0: unknown).
-Progress = Callable[[str, int, int], None]
-
 
 def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
     """`leip compile`: the road from an ONNX file to an LRE folder.
@@ -34,10 +30,10 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
     """
     from ..codegen.build import build_object
     from ..codegen.kernel_build import WorkerPool
-    from ..codegen.package import OutputFolder
+    from ..codegen.package import LIBRARY, OutputFolder
     from ..passes.manager import PassManager
 
-    clock = _Clock()
+    clock = Clock()
     plugin.load(options.plugins)
     target = resolve(options.target)
     if options.verify:
@@ -68,7 +64,7 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
         files = folder.commit(result.library, result.schema)
     return CompileReport(
         path=options.output_path,
-        library=options.output_path / files["modelLibrary.so"].name,
+        library=options.output_path / files[LIBRARY].name,
         model_id=result.model_id,
         target=_describe(target),
         level=options.level,
@@ -210,19 +206,3 @@ class _PassProgress:
     def __call__(self, record: object, graph: Graph) -> None:
         self._done += 1
         self._progress("passes", self._done, self._total)
-
-
-class _Clock:
-    """Adds up the seconds of named steps."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            taken = time.perf_counter() - started
-            self.seconds[name] = self.seconds.get(name, 0.0) + taken

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _TABLES = ("inputs", "outputs", "kernels")
 _IO = ("name", "dtype", "shape", "layout")
-_KERNEL = ("name", "template", "config", "flops", "bytes", "origin")
+_KERNEL = ("name", "template", "flops", "bytes", "origin")
 
 
 def of_graph(graph: Graph) -> list[Section]:

@@ -41,7 +41,6 @@ class CompileOptions:
         plugins: Python files that register passes, ops and templates.
         cache_dir: Folder of the kernel cache; None is the user's cache folder.
         cc: C compiler (and linker) to use; "" looks for one.
-        debug: Let unexpected exceptions show their traceback.
     """
 
     input_path: Path
@@ -60,7 +59,6 @@ class CompileOptions:
     plugins: tuple[Path, ...] = ()
     cache_dir: Path | None = None
     cc: str = ""
-    debug: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for anything that can be seen to be wrong without reading a file."""

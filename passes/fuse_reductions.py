@@ -9,7 +9,6 @@ from ..ir.op import Pattern
 from .base import Pass, PassResult
 from .fusion import CHEAP, Plan, elementwise_like, grow_epilogue, grow_prologue, reaches
 
-ROW_OPS = ("softmax", "log_softmax", "layer_norm", "rms_norm")
 NORMS = ("layer_norm", "rms_norm")
 WINDOW_OPS = ("max_pool", "avg_pool", "lrn")  # they read an element several times
 
@@ -51,7 +50,7 @@ class FuseReductions(Pass):
             return []
         outside = [use.node for use in plan.graph.users(value) if use.node not in group]
         makers = {v.node for member in group for v in member.inputs} - set(group) - {add}
-        if reaches(plan, [value], makers - set(group)) or not outside:
+        if reaches(plan, [value], makers) or not outside:
             return []
         group[add] = None
         return [value]
