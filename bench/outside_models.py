@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+import onnxruntime
+from onnx import helper, numpy_helper
 from zoo_models import ROOT, MissingModel
 
 Shapes = dict[str, tuple[int, ...]]
@@ -40,6 +41,7 @@ def light_model(name: str, folder: Path) -> Path:
     """A light graph with random weights, written into `folder`."""
     model = onnx.load(str(_light_folder() / f"{name}.onnx"))
     randomize(model)
+    fit(model)
     path = folder / f"{name}.onnx"
     onnx.save(model, str(path))
     return path
@@ -76,6 +78,66 @@ def randomize(model: onnx.ModelProto) -> None:
         values = _values(node.output[0], shape, *role)
         graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         graph.node.remove(node)
+
+
+def fit(model: onnx.ModelProto) -> None:
+    """Fit batch normalizations and the last product to a few images, as training would.
+
+    Without it signals shrink or grow from layer to layer: outputs hardly depend on inputs, or a
+    softmax is saturated, and no error would be seen.
+    """
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    images = {
+        value.name: np.random.default_rng(7).standard_normal((4, *_shape(value)[1:]), np.float32)
+        for value in graph.input
+        if value.name not in weights
+    }
+    known = {name: numpy_helper.to_array(tensor) for name, tensor in weights.items()} | images
+    last = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")][-1]
+    for node in graph.node:
+        if node.op_type == "BatchNormalization":
+            x = known[node.input[0]]
+            axes = (0, *range(2, x.ndim))
+            for index, values in ((3, x.mean(axes)), (4, x.var(axes) + 1e-3)):
+                known[node.input[index]] = _set(weights[node.input[index]], values)
+        if node is last and node.input[1] in weights:
+            spread = _evaluate(node, known)[0].std()
+            for name in node.input[1:]:
+                known[name] = _set(weights[name], known[name] / max(spread, 1e-6))
+        if node.op_type == "Reshape":  # to four images instead of one
+            shape = known[node.input[1]]
+            batch = known[node.input[0]].shape[0]
+            shape = np.where((np.arange(shape.size) == 0) & (shape == 1), batch, shape)
+            results = [known[node.input[0]].reshape(shape)]
+        else:
+            results = _evaluate(node, known)
+        known.update(zip(node.output, results))
+
+
+def _evaluate(node: onnx.NodeProto, known: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """One node alone, by ONNX Runtime."""
+    feeds = {name: known[name] for name in node.input if name}
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+        for name, a in feeds.items()
+    ]
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output[:1]]
+    graph = helper.make_graph([node], "one", inputs, outputs)
+    opset = [helper.make_opsetid("", 9)]  # that of the light graphs
+    one = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    session = onnxruntime.InferenceSession(one.SerializeToString())
+    return list(session.run(None, feeds))
+
+
+def _set(tensor: onnx.TensorProto, values: np.ndarray) -> np.ndarray:
+    values = values.astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return values
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 
 def _role(graph: onnx.GraphProto, name: str) -> tuple[str, int] | None:
