@@ -12,7 +12,7 @@ Limit: exp for softmax (0.23 ns an element and core), memory for the rest. Measu
 Zen 4, AVX-512, two threads unless said, November 2026, `leip kernel bench`:
 
     softmax     f32[1,12,128,128]    46 us   0.24 ns an element (limit 0.12)
-    softmax     f32[1,12,197,197]   117 us   0.25
+    softmax     f32[1,12,197,197]   124 us   0.27
     layer_norm  f32[1,128,768]       12 us    66 GB/s
     add + layer_norm, both written   19 us    83 GB/s
     mean        f32[1,64,56,56] → [1,64]  6 us   139 GB/s
