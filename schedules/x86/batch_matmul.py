@@ -200,7 +200,10 @@ def accumulated_view(p: Problem, acc: Any) -> View:
     value = p.parts.node.output
     vectors, lanes = (int(size) for size in acc.shape[3:])
     width = vectors * lanes
-    if p.buffered:
+    tile = acc
+    if p.buffered and p.whole:  # `flat` has vectors too: TVM cannot invert `v % vectors * lanes`
+        tile = te.compute(acc.shape, lambda *at: acc(*at), name="tile")
+    elif p.buffered:
         shape = (*acc.shape[:3], width)
         tile = te.compute(
             shape, lambda n, q, i, j: acc(n, q, i, j // lanes, j % lanes), name="tile"
@@ -209,9 +212,9 @@ def accumulated_view(p: Problem, acc: Any) -> View:
     def read(*index: Any) -> Any:
         n, row, j = ravel(index[:-2], p.batch), index[-2], index[-1]
         panel = simplify(j // width)
-        if p.buffered:
+        if len(tile.shape) == 4:
             return tile(n, panel, row, simplify(j % width))
-        return acc(n, panel, row, simplify(j // lanes % vectors), simplify(j % lanes))
+        return tile(n, panel, row, simplify(j // lanes % vectors), simplify(j % lanes))
 
     return View(value.shape, value.dtype.tvm, read, cheap=True)
 

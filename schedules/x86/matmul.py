@@ -257,15 +257,18 @@ def accumulated_view(p: Problem, acc: Any) -> View:
     value = p.parts.node.output
     _, _, vectors, lanes = (int(size) for size in acc.shape)
     width = vectors * lanes
-    if p.buffered:
+    tile = acc
+    if p.buffered and p.whole:  # `flat` has vectors too: TVM cannot invert `v % vectors * lanes`
+        tile = te.compute(acc.shape, lambda *at: acc(*at), name="tile")
+    elif p.buffered:
         shape = (*acc.shape[:2], width)
         tile = te.compute(shape, lambda n, i, j: acc(n, i, j // lanes, j % lanes), name="tile")
 
     def read(*index: Any) -> Any:
         row, j = ravel(index[:-1], value.shape[:-1]), index[-1]
-        if p.buffered:
+        if len(tile.shape) == 3:
             return tile(simplify(j // width), row, simplify(j % width))
-        return acc(simplify(j // width), row, simplify(j // lanes % vectors), simplify(j % lanes))
+        return tile(simplify(j // width), row, simplify(j // lanes % vectors), simplify(j % lanes))
 
     return View(value.shape, value.dtype.tvm, read, cheap=True)
 

@@ -46,6 +46,8 @@ DIRECT: dict[str, dict[str, Any]] = {
     "one axis, 1": dict(ci=16, size=(19,), co=24, kernel=(1,)),
     "heavy epilogue": dict(ci=16, size=(9, 9), co=20, **K3, epilogue="silu"),
     "heavy epilogue, 1x1": dict(ci=16, size=(9, 9), co=20, **K1, epilogue="silu", residual=True),
+    "one feature": dict(ci=16, size=(9, 9), co=1, **K3, epilogue="sigmoid", residual=True),
+    "one feature, 1x1": dict(ci=16, size=(9, 9), co=1, **K1, epilogue="sigmoid"),
 }
 
 

@@ -22,6 +22,7 @@ PACKED: dict[str, dict[str, Any]] = {
     "batches": dict(a=(2, 3, 19, 32), b=(32, 72), residual=True, epilogue="relu"),
     "transposed": dict(a=(16, 9), b=(33, 16), transpose_a=True, transpose_b=True),
     "heavy epilogue": dict(a=(9, 16), b=(16, 32), epilogue="sigmoid"),
+    "heavy epilogue, part of a panel": dict(a=(4, 16), b=(16, 80), epilogue="sigmoid"),
     "heavy epilogue, tail": dict(a=(9, 16), b=(16, 35), epilogue="sigmoid"),
     "prologue": dict(a=(2, 9, 16), b=(16, 35), prologue=True),
     "heads split": dict(a=(1, 9, 16), b=(16, 48), perm=(0, 2, 1)),
@@ -48,6 +49,7 @@ BATCHED: dict[str, dict[str, Any]] = {
     "heads joined, batch": dict(a=(2, 3, 9, 9), b=(2, 3, 9, 20), perm=(0, 2, 1, 3), merge=True),
     "moved": dict(a=(1, 3, 9, 9), b=(1, 3, 9, 16), perm=(0, 2, 1, 3), residual=True),
     "prologue, heavy": dict(a=(2, 9, 16), b=(2, 16, 35), prologue=True, epilogue="sigmoid"),
+    "heavy, part of a panel": dict(a=(2, 1, 16), b=(2, 16, 80), epilogue="sigmoid"),
 }
 
 

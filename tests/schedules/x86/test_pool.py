@@ -24,6 +24,7 @@ POOLS: dict[str, tuple[Any, ...]] = {
     "one axis": (MAX, 20, (33,), 3, 2, 1),
     "large window": (AVG, 4, (14, 14), 7, 7, 0),
     "heavy epilogue": (MAX, 20, (9, 9), 3, 1, 1, dict(epilogue="silu")),
+    "one channel": (MAX, 1, (9, 9), 3, 1, 1, dict(epilogue="sigmoid")),
 }
 
 
