@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import Cli
+from command_line import Cli
 from models import builders
 from onnx import TensorProto, helper
 

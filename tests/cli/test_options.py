@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from command_line import Cli
 
 from leip.cli.main import join_target
 from leip.driver.options import CompileOptions, parse_assignment, parse_optimization

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from conftest import Cli
+from command_line import Cli
 
 BROKEN = '''
 from leip.ir.graph import Graph
