@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...dtypes import DType
@@ -11,16 +13,45 @@ from ..problems import Unsupported
 
 
 def _batch_normalization(call: Call) -> Results:
-    if any(call.wanted[1:]) or (call.opset >= 14 and call.get_bool("training_mode")):
+    training = call.opset >= 14 and call.get_bool("training_mode")
+    if any(call.wanted[1:]) and not training:
         raise Unsupported("training mode", "Export the model for inference (model.eval()).")
     if call.opset < 9 and not call.get_bool("spatial", True):
         raise Unsupported("spatial=0: parameters per position instead of per channel")
     x = call[0]
     parameters = [call.cast(call[i], x.dtype) for i in range(1, 5)]
+    if training:
+        return _batch_statistics(call, x, parameters)
     if x.rank == 1:  # [C] stands for [1, C]
         y = call.op("batch_norm", call.reshape(x, (1, *x.shape)), *parameters, **_epsilon(call))
         return call.reshape(y, x.shape)
     return call.op("batch_norm", x, *parameters, **_epsilon(call))
+
+
+def _batch_statistics(call: Call, x: Value, parameters: Sequence[Value]) -> Results:
+    """Training mode: by the batch's own mean and variance. Standardized weights (timm's NFNet,
+    BiT) are exported as that; of a constant it is folded."""
+    if x.rank < 2:
+        raise Unsupported("training mode on an operand without channels")
+    scale, bias, old_mean, old_variance = parameters
+    axes = tuple(axis for axis in range(x.rank) if axis != 1)
+    per_channel = (x.shape[1], *[1] * (x.rank - 2))
+    mean = call.op("reduce_mean", x, axes=axes, keepdims=True)
+    centred = call.op("sub", x, mean)
+    variance = call.op("reduce_mean", call.op("mul", centred, centred), axes=axes, keepdims=True)
+    shifted = call.op("add", variance, call.scalar(call.get_float("epsilon", 1e-5), x))
+    factor = call.op("mul", call.op("rsqrt", shifted), call.reshape(scale, per_channel))
+    y = call.op("add", call.op("mul", centred, factor), call.reshape(bias, per_channel))
+    momentum = call.get_float("momentum", 0.9)
+
+    def running(old: Value, new: Value) -> Value:
+        kept = call.op("mul", old, call.scalar(momentum, old))
+        flat = call.reshape(new, old.shape)
+        return call.op("add", kept, call.op("mul", flat, call.scalar(1 - momentum, old)))
+
+    if not any(call.wanted[1:]):
+        return y
+    return y, running(old_mean, mean), running(old_variance, variance)
 
 
 def _epsilon(call: Call) -> dict[str, float]:

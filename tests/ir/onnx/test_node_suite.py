@@ -22,7 +22,6 @@ from leip.ir.onnx import ImportProblems, import_model
 
 # Op types that some test needs and that cannot be imported (in the way that the test wants).
 UNSUPPORTED = {
-    "BatchNormalization",  # training
     "Bernoulli",
     "BitCast",
     "Cast",  # to eight- and four-bit floats, to four- and two-bit integers

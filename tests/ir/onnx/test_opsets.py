@@ -159,6 +159,12 @@ CASES = {
         f"({X}) => (float y) <float[3] s = {{1.0,2.0,3.0}}, float[3] b = {{0.1,0.2,0.3}}, float[3] m ="
         " {0.0,0.5,1.0}, float[3] v = {1.0,0.5,2.0}> { y = BatchNormalization <epsilon=0.01> (x, s, b, m, v) }",
     ),
+    "batch-norm-training-15": (
+        15,
+        f"({X}) => (float y, float m2, float v2) <float[3] s = {{1.0,2.0,3.0}}, float[3] b = {{0.1,0.2,0.3}},"
+        " float[3] m = {0.0,0.5,1.0}, float[3] v = {1.0,0.5,2.0}>"
+        " { y, m2, v2 = BatchNormalization <training_mode=1, momentum=0.8> (x, s, b, m, v) }",
+    ),
     "layer-norm-17": (
         17,
         f"({X}) => (float y, float m, float d) <float[5] s = {{1.0,2.0,3.0,1.0,1.0}}>"
