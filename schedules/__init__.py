@@ -1,1 +1,1 @@
-"""One task → scheduled TIR: TE computes, templates per architecture, selection, search."""
+"""One task → scheduled TIR: TE computes, templates per architecture, selection."""

@@ -50,7 +50,7 @@ class Context:
         self._counts: dict[str, int] = {}
 
     def name(self, hint: str) -> str:
-        """A block name that is not taken: `sum`, `sum_1`, ….`"""
+        """A block name that is not taken: `sum`, `sum_1`, …."""
         count = self._counts.get(hint, 0)
         self._counts[hint] = count + 1
         return f"{hint}_{count}" if count else hint

@@ -39,7 +39,16 @@ TIMES_TWICE, TIMES_MANY = 3, 64
 WEIGHT = 2000
 _POINTWISE = (Pattern.ELEMENTWISE, Pattern.INJECTIVE, Pattern.VIEW)
 
-__all__ = ["Intercept", "LoweredBody", "channel_packs", "lower_body", "pad_pack"]
+__all__ = [
+    "Intercept",
+    "LoweredBody",
+    "channel_packs",
+    "immediate",
+    "lower_body",
+    "pad_pack",
+    "padded_view",
+    "stage_layouts",
+]
 
 Intercept = Callable[[Node, list[View], Context], View | Sequence[View] | None]
 
@@ -111,11 +120,11 @@ def lower_body(
         inputs.append(tensor)
         view = View.of_tensor(tensor, type)
         if position in packs and packs[position].padded:
-            view = _padded_view(view, value)
+            view = padded_view(view, value)
         views[value] = view
     for node in task.body.nodes():
         if node.op == "constant":
-            views[node.output] = _immediate(node)
+            views[node.output] = immediate(node)
         elif node.op != "input":
             _lower_node(node, task.body, views, context, intercept)
             if not copy_outputs:
@@ -184,7 +193,8 @@ def _hold_outputs(node: Node, body: Graph, views: dict[Value, View], context: Co
             views[value] = View.of_tensor(tensor, value.type)
 
 
-def _immediate(node: Node) -> View:
+def immediate(node: Node) -> View:
+    """The view of a constant inside a body. Raises NotApplicable unless it is a scalar."""
     array = node.output.array
     if array.size and (array == array.reshape(-1)[0]).all():
         return View.of_scalar(array.reshape(-1)[0], node.output.dtype.tvm, array.shape)
@@ -193,7 +203,8 @@ def _immediate(node: Node) -> View:
     raise NotApplicable(f"constant %{node.output.name}: only scalars may stand inside a kernel")
 
 
-def _padded_view(stored: View, value: Value) -> View:
+def padded_view(stored: View, value: Value) -> View:
+    """The view of a constant operand that a pack has padded (`Pack.padded`)."""
     return View(
         value.shape,
         stored.dtype,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import tirx
@@ -14,8 +14,6 @@ from ..view import Expr, View, bind, const
 from . import Compute
 from .elements import cast_to, widened
 from .reduce import reduce_axes
-
-Index = Callable[[Sequence[Expr]], list[Expr]]
 
 
 def _rsqrt(value: Expr, dtype: str) -> Expr:

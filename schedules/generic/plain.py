@@ -16,7 +16,7 @@ from typing import Any
 
 from ...ir.dtypes import DType
 from .. import common
-from ..lower import LoweredBody, channel_packs, lower_body
+from ..lower import channel_packs, lower_body
 from ..task import Task
 from ..template import Knobs, Lowered, Pack, Template, knob
 
@@ -100,8 +100,3 @@ def vectorize_innermost(sch: Any, spatial: list[Any], lanes: int) -> None:
     else:
         _, lane = sch.split(inner, [None, lanes])
         sch.vectorize(lane)
-
-
-def lower_plain(task: Task) -> LoweredBody:
-    """The body as this template lowers it, for tests and for reading."""
-    return lower_body(task, copy_outputs=False)

@@ -13,7 +13,7 @@ from ...ir.graph import Node, Value
 from ...ir.op import Pattern
 from ..compute import compute_of
 from ..context import Context
-from ..lower import _immediate, _padded_view, channel_packs, stage_layouts
+from ..lower import channel_packs, immediate, padded_view, stage_layouts
 from ..task import Task
 from ..template import NotApplicable, Pack, require
 from ..view import View
@@ -191,12 +191,12 @@ def lower_anchored(
         inputs.append(tensor)
         views[value] = View.of_tensor(tensor, type)
         if pack is not None and pack.padded:
-            views[value] = _padded_view(views[value], value)
+            views[value] = padded_view(views[value], value)
     for node in task.body.nodes():
         if node.op == "input":
             continue
         if node.op == "constant":
-            views[node.output] = _immediate(node)
+            views[node.output] = immediate(node)
             continue
         operands = [views[value] for value in node.inputs]
         if node is parts.node:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..common import pass_config
+
 __all__ = ["PASS_CONFIG", "parallel_stage", "place_output", "unroll_tile", "vectorize_last"]
 
-PASS_CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}, "tirx.disable_assert": True}
+PASS_CONFIG = pass_config(level=2, partition=True)  # level 1 has plain loops only
 
 
 def axes_of(sch: Any, block: Any) -> list[Any]:

@@ -8,14 +8,13 @@ accumulations, the two load ports, and the weights that stream from L2 past the 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...ir.dtypes import DType
 from ...ir.target import Target
 
-__all__ = ["Machine", "balance", "chunks", "rounds", "tile_shapes"]
+__all__ = ["Machine", "balance", "chunks", "rounds"]
 
 FMA_LATENCY = 5  # cycles; 4 on most cores, and a little more to hide the loads behind
 LOAD_PORTS = 2  # vector loads per cycle
@@ -89,15 +88,3 @@ def chunks(total: int, limit: int) -> Iterator[int]:
 def balance(tasks: int, threads: int) -> float:
     """Time of `tasks` equal tasks on `threads` threads over the ideal; 1 is perfect."""
     return rounds(tasks, threads) * threads / tasks
-
-
-@functools.lru_cache(maxsize=64)
-def tile_shapes(machine: Machine, max_vectors: int, max_points: int) -> tuple[tuple[int, int], ...]:
-    """All (vectors, points) that fit into the registers."""
-    shapes: Iterable[tuple[int, int]] = (
-        (vectors, points)
-        for vectors in range(1, max_vectors + 1)
-        for points in range(1, max_points + 1)
-        if machine.fits(vectors, points)
-    )
-    return tuple(shapes)
