@@ -111,6 +111,22 @@ def test_every_flag_is_on_the_page() -> None:
         assert not missing, f"{source.name}: {missing}"
 
 
+def test_every_environment_variable_is_on_the_page() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    rooms = ("cli", "codegen", "driver", "ir", "passes", "runtime", "schedules", "bench")
+    sources = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    names = {
+        name
+        for path in sources
+        for name in re.findall(
+            r'(?:environ(?:\.get)?[\[(]|_VARIABLE = )"([A-Z_]+)"', path.read_text(encoding="utf-8")
+        )
+    }
+    assert {"LEIP_CACHE_DIR", "LEIP_VERIFY"} <= names
+    missing = [name for name in sorted(names - {"PATH"}) if name not in page]
+    assert not missing
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]]
