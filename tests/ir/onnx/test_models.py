@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from zoo_models import MissingModel, zoo_model
 
 from leip.ir import interpreter, verify
 from leip.ir.onnx import import_model, load_model
 
-ROOT = Path(__file__).resolve().parents[3]
+
+def zoo(name: str) -> Path:
+    try:
+        return zoo_model(name)
+    except MissingModel as error:
+        pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module")
-def zoo() -> Path:
-    folder = Path(os.environ.get("LEIP_ZOO") or ROOT.parent / "shared" / "zoo")
-    if not (folder / "zoo.py").exists():
-        pytest.skip("no model zoo: set LEIP_ZOO")
-    return folder
-
-
-def _materialize(zoo: Path, name: str, target: Path) -> Path:
-    spec = importlib.util.spec_from_file_location("zoo", zoo / "zoo.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    path: Path = module.materialize(name, target, zoo)
-    return path
-
-
-def test_squeezenet_gives_onnxruntimes_numbers(zoo: Path, tmp_path: Path) -> None:
+def test_squeezenet_gives_onnxruntimes_numbers() -> None:
     runtime = pytest.importorskip("onnxruntime")
-    path = _materialize(zoo, "squeezenet1_1", tmp_path)
+    path = zoo("squeezenet1_1")
     graph = import_model(path)
     verify(graph)
     x = np.random.default_rng(0).standard_normal((1, 3, 224, 224), np.float32)
@@ -45,8 +32,8 @@ def test_squeezenet_gives_onnxruntimes_numbers(zoo: Path, tmp_path: Path) -> Non
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * float(np.abs(theirs).max()))
 
 
-def test_densenet_is_imported_quickly(zoo: Path, tmp_path: Path) -> None:
-    loaded = load_model(_materialize(zoo, "densenet121", tmp_path))
+def test_densenet_is_imported_quickly() -> None:
+    loaded = load_model(zoo("densenet121"))
     start = time.perf_counter()
     graph = import_model(loaded)
     assert time.perf_counter() - start < 3
