@@ -41,7 +41,6 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
     pool = WorkerPool(options.usable_jobs, options.plugins)
     # absolute: the compiler runs in a folder of its own
     with OutputFolder(options.output_path.absolute()) as folder, pool:
-        pool.start()  # their imports overlap with ours
         progress("import", 0, 0)
         with clock("import"):
             model = read_graph(options.input_path, options.input_shapes)

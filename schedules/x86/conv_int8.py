@@ -28,7 +28,6 @@ from ..view import View
 from .anchored import anchored, epilogue_packs, lower_anchored
 from .conv_direct import Problem, accumulated_view, make_output
 from .conv_shape import channel_block, conv_shape
-from .intrinsics import VNNI
 from .moves import PASS_CONFIG, place_output
 from .tiles import Machine, balance, chunks, rounds
 
@@ -179,4 +178,6 @@ def schedule(sch: Any, config: Config, rank: int) -> None:
     place_output(sch, out, parallel, buffered=False, vectorized=True)
     start = sch.decompose_reduction(acc, co)
     sch.vectorize(sch.get_loops(start)[-1])
+    from .intrinsics import VNNI  # parsing TVMScript takes a second: only where it is used
+
     sch.tensorize(lane, VNNI)
