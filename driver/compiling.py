@@ -54,7 +54,7 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
             graph, build, folder.staging, pool=pool, cache=cache, progress=progress
         )
         if options.dump_ir is not None:
-            _dump_choices(options.dump_ir, graph)
+            _dump_choices(options.dump_ir, graph, result)
         errors = {}
         if options.verify:
             progress("verify", 0, 0)
@@ -179,11 +179,14 @@ def _describe(target: Target) -> str:
     return f"{target.kind} -mtriple={target.triple} -mcpu={target.cpu} ({vectors})"
 
 
-def _dump_choices(folder: Path, graph: Graph) -> None:
-    """The graph with the chosen template, config and reason of every kernel."""
+def _dump_choices(folder: Path, graph: Graph, result: BuildResult) -> None:
+    """The graph with the chosen template, config and reason of every kernel, and their tasks."""
     from ..ir.text import print_graph
 
     write_text(folder / "99_chosen.txt", print_graph(graph))
+    (folder / "tasks").mkdir(exist_ok=True)
+    for kernel in result.kernels:
+        write_text(folder / "tasks" / f"{kernel.node.outputs[0].name}.txt", kernel.task.text)
 
 
 def open_cache(cache_dir: PathLike | None, plugins: Sequence[PathLike] = ()) -> KernelCache:

@@ -98,7 +98,7 @@ class Importer:
         self._opsets = opsets_of(model.proto.opset_import)
         self._functions = model_functions(model.proto)
         self.problems = Problems()
-        self.graph = Graph("main")
+        self.graph = Graph(model.proto.graph.name or "main")
         self._builder = Builder(self.graph)
 
     def run(self) -> Graph:
