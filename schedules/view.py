@@ -145,12 +145,25 @@ def bind(value: Expr, body: Callable[[Expr], Expr], name: str = "t") -> Expr:
         is_small(value) and not dtype_of(value).startswith(("float", "bfloat"))
     ):
         return body(value)
+    value, restored = _bindable(value)
     variable = tirx.Var(name, dtype_of(value))
     stack = _scopes.get()
     if not stack:
-        return tirx.Let(variable, _opaque(value), body(variable))
+        return tirx.Let(variable, _opaque(value), body(restored(variable)))
     stack[-1].lets.append((variable, _opaque(value)))
-    return body(variable)
+    return body(restored(variable))
+
+
+def _bindable(value: Expr) -> tuple[Expr, Callable[[Expr], Expr]]:
+    """What a Let may hold, and what makes the value of it again.
+
+    TVM's vectorizer asks for the bounds of every Let of integers, and fails on a vector of
+    comparisons (or a cast of one): a truth value is held as 1.0 or 0.0.
+    """
+    if dtype_of(value) != "bool":
+        return value, lambda variable: variable
+    one, zero = tirx.const(1.0, "float32"), tirx.const(0.0, "float32")
+    return tirx.Select(value, one, zero), lambda variable: tirx.NE(variable, zero)
 
 
 # TVM's simplifier replaces a Let's variable by its value, wherever it stands, if it sees the value
@@ -183,9 +196,10 @@ def shared(identity: int, indices: tuple[Expr, ...], make: Callable[[], Expr]) -
                 return known
     value = make()
     if not is_small(value):
-        variable = tirx.Var("v", dtype_of(value))
-        stack[-1].lets.append((variable, _opaque(value)))
-        value = variable
+        held, restored = _bindable(value)
+        variable = tirx.Var("v", dtype_of(held))
+        stack[-1].lets.append((variable, _opaque(held)))
+        value = restored(variable)
     stack[-1].known.setdefault(key, []).append((indices, value))
     return value
 

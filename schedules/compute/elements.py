@@ -48,6 +48,8 @@ def cast_to(value: Expr, dtype: str) -> Expr:
         return cast_to(_as_float32(value), dtype)
     if dtype == "bool":
         return tirx.NE(value, const(0, given))
+    if given == "bool":  # a Select: see `bind` for what TVM makes of casts of truth values
+        return tirx.Select(value, const(1, dtype), const(0, dtype))
     if is_float(given) and not is_float(dtype) and dtype not in ("int64", "uint64"):
         return value.astype("int64").astype(dtype)  # out of range wraps, as the reference says
     return value.astype(dtype)

@@ -9,7 +9,7 @@ import pytest
 from kernels import Kernel, build, expected, faults, task_of
 
 from leip.ir import DType, Graph, Layout, TensorType, Value
-from leip.ir.ops import GatherAttrs, PoolAttrs, ReduceAttrs, TopkAttrs
+from leip.ir.ops import CastAttrs, GatherAttrs, PoolAttrs, ReduceAttrs, TopkAttrs
 from leip.schedules.generic.plain import PlainTemplate
 from leip.schedules.lower import channel_packs, lower_body
 from leip.schedules.select import select
@@ -112,6 +112,19 @@ def test_a_value_that_is_read_twice_is_computed_once() -> None:
     body = body_of(make, image(8, layout=None))
     assert len(lower_body(task_of(body)).prim_func().script()) < 20_000
     check(body)
+
+
+def test_truth_values_and_their_casts_are_shared() -> None:
+    def make(g: Graph, x: Value, y: Value) -> Value:
+        same = g.op("equal", x, y)
+        other = g.op("not", same)
+        count = g.op("cast", other, attrs=CastAttrs(DType.I64))
+        total = g.op(
+            "cast", g.op("mul", g.op("add", count, count), count), attrs=CastAttrs(x.dtype)
+        )
+        return g.op("where", same, total, g.op("where", other, x, total))
+
+    check(body_of(make, TensorType(DType.F32, (33, 64)), TensorType(DType.F32, (33, 1))))
 
 
 def _clip():  # type: ignore[no-untyped-def]
