@@ -54,6 +54,8 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
     """
     import tvm
 
+    from .stack_buffers import PIPELINE
+
     functions: dict[str, Any] = {}
     for index, function in enumerate(lowered.functions):
         name = symbol if index == 0 else f"{symbol}_{index}"
@@ -63,7 +65,7 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
     if level >= 2:
         config["tirx.disable_assert"] = True
     with tvm.transform.PassContext(opt_level=3, config=config):
-        library = tvm.tirx.build(module, target=tvm_target(target))
+        library = tvm.tirx.build(module, target=tvm_target(target), pipeline=PIPELINE)
     with tempfile.TemporaryDirectory(prefix="leip-") as folder:
         path = Path(folder) / "kernel.o"
         library.write_to_file(str(path), "o")

@@ -11,6 +11,7 @@ from tvm import te
 from ...ir.dtypes import DType
 from ...ir.graph import Node, Value
 from ...ir.op import Pattern
+from ...ir.types import TensorType
 from ..compute import compute_of
 from ..context import Context
 from ..lower import channel_packs, immediate, padded_view, stage_layouts
@@ -21,6 +22,7 @@ from ..view import View
 __all__ = ["Anchored", "Body", "anchored", "epilogue_packs", "is_heavy", "lower_anchored"]
 
 Anchor = Callable[[list[View], Context], View]
+Operand = Callable[[TensorType, str], tuple[Any, View]]
 
 
 @dataclass(frozen=True)
@@ -172,13 +174,15 @@ def lower_anchored(
     packs: Mapping[int, Pack],
     anchor: Anchor,
     stage: Callable[[View], View] | None = None,
+    operand: Operand | None = None,
 ) -> Body:
     """Give a body its TE form, the anchor's by `anchor(operand views, context)`.
 
     `stage` makes a stage of the core's view and gives the view of that, for what follows it.
+    `operand` makes an operand's placeholder and its view, from its type and a name.
 
     Unlike `lower_body` it leaves it to the template to make the output stage, whose loops the
-    template may want in another form (pixels flattened).
+    template may want in another form.
     """
     task = parts.task
     context = Context(task.level, stage_layouts(task.body))
@@ -187,9 +191,8 @@ def lower_anchored(
     for position, value in enumerate(task.body.inputs):
         pack = packs.get(position)
         type = pack.type if pack is not None else value.type
-        tensor = te.placeholder(type.physical_shape, type.dtype.tvm, name=f"x{position}")
+        tensor, views[value] = (operand or placeholder)(type, f"x{position}")
         inputs.append(tensor)
-        views[value] = View.of_tensor(tensor, type)
         if pack is not None and pack.padded:
             views[value] = padded_view(views[value], value)
     for node in task.body.nodes():
@@ -210,6 +213,12 @@ def lower_anchored(
         if stage is not None and parts.core in node.outputs:
             views[parts.core] = stage(views[parts.core])
     return Body(inputs, views, context)
+
+
+def placeholder(type: TensorType, name: str) -> tuple[Any, View]:
+    """An operand that stands in memory as its type says."""
+    tensor = te.placeholder(type.physical_shape, type.dtype.tvm, name=name)
+    return tensor, View.of_tensor(tensor, type)
 
 
 # Epilogue ops of a few instructions; others are computed in a rolled loop over a buffered tile,

@@ -26,10 +26,9 @@ from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
-from ..view import View, const, guarded
-from . import conv_direct
-from .anchored import epilogue_packs, lower_anchored
-from .conv_direct import Problem, accumulate, accumulated_view, make_output
+from ..view import View, const, guarded, materialise
+from .anchored import anchored, epilogue_packs, lower_anchored
+from .conv_nest import Nest, Problem, accumulate, accumulated_view, problem_of
 from .conv_shape import ConvShape, at_pixel, channel_block, weight_pack
 from .moves import PASS_CONFIG, place_output
 from .tiles import balance, chunks, rounds
@@ -56,7 +55,7 @@ class Config(Knobs):
 
 def problem(task: Task) -> Problem:
     """Take the task apart. Raises NotApplicable."""
-    p = conv_direct.problem(task, flatten=False)
+    p = problem_of(anchored(task, "conv"))
     require(channel_block(p.parts.data.type) == 1, "the input is blocked")
     require(p.shape.groups == 1 and p.shape.merged == 1, "there are groups")
     few = p.shape.channels <= MOST_CHANNELS
@@ -84,7 +83,7 @@ class ConvFirst(Template):
         assert isinstance(config, Config)
         p = problem(task)
         packs = epilogue_packs(p.parts)
-        pack = weight_pack(p.shape, p.lanes, config.vectors, p.shape.channels)
+        pack = weight_pack(p.shape, p.lanes, config.vectors, p.shape.channels, p.shape.channels)
         packs[p.parts.weight_position] = pack
         return packs
 
@@ -159,7 +158,11 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
     parts, shape = p.parts, p.shape
     height, width = padded_size(shape, config)
     inside = dataclasses.replace(shape, height=height, width=width, begin=(0, 0), end=(0, 0))
-    tile = conv_direct.Config(config.vectors, 1, config.cols, shape.channels, "pixels")
+    channels = shape.channels
+    nest = Nest(
+        config.vectors, 1, config.cols, channels, channels, 1, 1, False, False, "", "no",
+        p.plain_output, p.buffered, p.lanes,
+    )  # fmt: skip
 
     def anchor(operands: list[View], context: Any) -> View:
         pad = padded(shape, operands[0], height, width)
@@ -167,11 +170,11 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
         banded = dataclasses.replace(
             p, shape=dataclasses.replace(inside, rows=rounds(shape.rows, config.band) * config.band)
         )
-        acc = accumulate(banded, tile, View.of_tensor(pad, type), operands[1].tensor)
-        return accumulated_view(p, acc)
+        acc = accumulate(banded, nest, View.of_tensor(pad, type), operands[1].tensor)
+        return accumulated_view(p, acc, p.buffered)
 
     body = lower_anchored(parts, packs, anchor)
-    output = make_output(parts.output.type, shape, body.views[parts.output])
+    output = materialise(body.views[parts.output], parts.output.type, "out")
     return te.create_prim_func([*body.inputs, output])
 
 
@@ -190,9 +193,9 @@ def padded(shape: ConvShape, data: View, height: int, width: int) -> Any:
         if width - shape.begin[1] > shape.width:
             conditions.append(col < shape.width)
         if not conditions:
-            return at_pixel(data, shape, n, c, row, col)
+            return at_pixel(data, n, c, row, col)
         zero = const(0, data.dtype)
-        return guarded(tirx.all(*conditions), lambda: at_pixel(data, shape, n, c, row, col), zero)
+        return guarded(tirx.all(*conditions), lambda: at_pixel(data, n, c, row, col), zero)
 
     return te.compute((shape.batch, shape.channels, height, width), element, name="pad")
 

@@ -13,6 +13,7 @@ Gop/s: 1024 -> 256 at 14 x 14 92 % (433), 256 -> 256 79 %.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +24,22 @@ from tvm import s_tir, te, tirx
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
-from ..view import View
-from .anchored import anchored, epilogue_packs, lower_anchored
-from .conv_direct import Problem, accumulated_view, make_output
+from ..template import (
+    InvalidConfig,
+    Knobs,
+    Lowered,
+    NotApplicable,
+    Pack,
+    Template,
+    knob,
+    require,
+)
+from ..view import View, materialise
+from .anchored import Anchored, anchored, epilogue_packs, lower_anchored
+from .conv_nest import Problem, accumulated_view
 from .conv_shape import channel_block, conv_shape
 from .moves import PASS_CONFIG, place_output
+from .pixels import Row, row_of_pixels
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["ConvInt8"]
@@ -49,9 +60,27 @@ class Config(Knobs):
     cols: int = knob(7, choices=(4, 6, 7, 8, 14))
 
 
-def problem(task: Task) -> Problem:
-    """Take the task apart. Raises NotApplicable."""
+def problem(task: Task, step: int = 0) -> Problem:
+    """Take the task apart, its pixels as one row, as wide as tiles of `step` pixels.
+
+    Raises:
+        NotApplicable: If the template cannot take it.
+    """
     require(task.target.has("avx512vnni"), "the target lacks avx512vnni")
+    row = row_of_pixels(task)
+    if row is None:
+        raise NotApplicable("not a 1x1 window with stride 1")
+    p = _problem(row)
+    if not step:
+        return p
+    pixels = p.shape.cols
+    width = rounds(pixels, step) * step
+    wide = row_of_pixels(task, width)
+    assert wide is not None
+    return dataclasses.replace(_problem(wide), row=Row(pixels, step, width))
+
+
+def _problem(task: Task) -> Problem:
     parts = anchored(task, "conv", dtypes=(DType.U8,))
     require(parts.weight.dtype is DType.I8, "the weight is not i8")
     require(not parts.prologue, "there is a prologue")
@@ -60,7 +89,7 @@ def problem(task: Task) -> Problem:
     wanted = machine.lanes == lanes == channel_block(parts.data.type)
     require(wanted, f"images are not in blocks of {machine.lanes} channels")
     shape = conv_shape(parts, lanes)
-    require(shape.flat and shape.groups == 1, "not a 1x1 window with stride 1 and no groups")
+    require(shape.groups == 1, "there are groups")
     return Problem(parts, shape, machine, lanes, False, False)
 
 
@@ -81,10 +110,8 @@ class ConvInt8(Template):
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, Config)
-        p = problem(task)
-        packs = epilogue_packs(p.parts)
-        packs[p.parts.weight_position] = weight_pack(p, config)
-        return packs
+        parts = anchored(task, "conv", dtypes=(DType.U8,))
+        return packs_of(problem(task), parts, config)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, Config)
@@ -93,9 +120,17 @@ class ConvInt8(Template):
         require(legal, "a size is out of range", InvalidConfig)
         tile = config.vectors * config.cols
         require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
-        sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
-        schedule(sch, config, p.parts.output.rank)
-        return Lowered((sch.mod["main"],), tile * p.lanes * 4 + 1024, PASS_CONFIG)
+        wide = problem(task, config.cols)
+        sch = s_tir.Schedule(compute(wide, config, packs_of(wide, wide.parts, config)))
+        schedule(sch, config)
+        assert wide.row is not None
+        function = wide.row.store(sch.mod["main"])
+        return Lowered((function,), tile * p.lanes * 4 + 1024, PASS_CONFIG)
+
+
+def packs_of(p: Problem, parts: Anchored, config: Config) -> dict[int, Pack]:
+    """Packs by position, for the task as it is (`parts` of it) or as a row of pixels."""
+    return {**epilogue_packs(parts), parts.weight_position: weight_pack(p, config)}
 
 
 def ranked(p: Problem, threads: int) -> list[Config]:
@@ -127,46 +162,40 @@ def weight_pack(p: Problem, config: Config) -> Pack:
 
 
 def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
-    """The PrimFunc: acc -> flat -> out."""
+    """The PrimFunc: acc -> out."""
     parts = p.parts
 
     def anchor(operands: list[View], context: Any) -> View:
         acc = accumulate(p, config, operands[0].tensor, operands[1].tensor)
-        return accumulated_view(p, acc)
+        return accumulated_view(p, acc, False)
 
-    body = lower_anchored(parts, packs, anchor)
-    output = make_output(parts.output.type, p.shape, body.views[parts.output])
+    body = lower_anchored(
+        parts, packs, anchor, operand=p.row.operand if p.row is not None else None
+    )
+    output = materialise(body.views[parts.output], parts.output.type, "out")
     return te.create_prim_func([*body.inputs, output])
 
 
 def accumulate(p: Problem, config: Config, data: Any, weights: Any) -> Any:
     """acc[n, block, 0, pixel, lane] in i32, over whole tiles."""
     shape, lanes = p.shape, p.lanes
-    pixels = rounds(shape.cols, config.cols) * config.cols
     blocks = rounds(shape.features, config.vectors * lanes) * config.vectors
     extents = (rounds(shape.channels, lanes), lanes // GROUP, GROUP)
     names = ("co", "ci", "sub")
     co, ci, sub = (te.reduce_axis((0, n), name) for n, name in zip(extents, names, strict=True))
-    image = len(data.shape) > len(("n", "c", "w", "lane"))
 
     def element(n: Any, o: Any, h: Any, w: Any, lane: Any) -> Any:
-        inside = tirx.min(w, shape.cols - 1) if pixels > shape.cols else w
-        width = shape.image_width
-        place = (inside // width, inside % width) if image else (inside,)
-        x = data(n, co, *place, ci * GROUP + sub)
+        x = data(n, co, w, ci * GROUP + sub)
         weight = weights(o // config.vectors, co, ci, o % config.vectors, lane, sub)
         product = tirx.Cast("int32", x) * tirx.Cast("int32", weight)
         return te.sum(product, axis=[co, ci, sub])
 
-    return te.compute((shape.batch, blocks, 1, pixels, lanes), element, name="acc")
+    return te.compute((shape.batch, blocks, 1, shape.cols, lanes), element, name="acc")
 
 
-def schedule(sch: Any, config: Config, rank: int) -> None:
+def schedule(sch: Any, config: Config) -> None:
     """parallel(n, tile, strip) co ci unrolled(pixel, vector) vpdpbusd."""
     acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
-    if rank > len(("n", "c", "w")):
-        sch.reverse_compute_inline(out)
-        out = sch.get_sblock("flat")
     n, o, h, w, lane, co, ci, sub = sch.get_loops(acc)
     tile, vector = sch.split(o, [None, config.vectors])
     strip, pixel = sch.split(w, [None, config.cols])

@@ -34,8 +34,6 @@ class ConvShape:
         begin, end: Padding, (vertical, horizontal).
         groups: Groups after merging.
         merged: How many of the op's groups one of these holds.
-        flat: The pixels are one row of `width` = `cols` (1×1, stride 1, no padding).
-        image_width: The true width of the output, which differs when flat.
     """
 
     batch: int
@@ -52,8 +50,6 @@ class ConvShape:
     end: tuple[int, int]
     groups: int = 1
     merged: int = 1
-    flat: bool = False
-    image_width: int = 0
 
     @property
     def depth(self) -> int:
@@ -79,7 +75,7 @@ def channel_block(type: TensorType) -> int:
     return layout.block(1)
 
 
-def conv_shape(parts: Anchored, lanes: int, *, flatten: bool = True) -> ConvShape:
+def conv_shape(parts: Anchored, lanes: int) -> ConvShape:
     """The geometry of a conv anchor whose features are computed `lanes` at a time."""
     attrs: Any = parts.node.attrs
     x, w, y = parts.data.type, parts.weight.type, parts.node.output.type
@@ -102,14 +98,8 @@ def conv_shape(parts: Anchored, lanes: int, *, flatten: bool = True) -> ConvShap
         begin=pair(attrs.pads[:half], 0),
         end=pair(attrs.pads[half:], 0),
         groups=attrs.groups,
-        image_width=y.shape[-1],
     )
-    shape = _merge_groups(shape, lanes)
-    pointwise = shape.kernel == (1, 1) and shape.stride == (1, 1) and not shape.padded
-    if flatten and pointwise:
-        pixels = shape.rows * shape.cols
-        return dataclasses.replace(shape, flat=True, height=1, width=pixels, rows=1, cols=pixels)
-    return shape
+    return _merge_groups(shape, lanes)
 
 
 def _merge_groups(shape: ConvShape, lanes: int) -> ConvShape:
@@ -129,16 +119,9 @@ def _merge_groups(shape: ConvShape, lanes: int) -> ConvShape:
     )
 
 
-def at_pixel(view: View, shape: ConvShape, n: Expr, c: Expr, h: Expr, w: Expr) -> Expr:
-    """The element of an image of any rank and form at channel c and pixel (h, w) of `shape`.
-
-    For a flat shape the image is of the output's true size.
-    """
-    if view.rank == 3:
-        return view(n, c, w)
-    if shape.flat:
-        return view(n, c, w // shape.image_width, w % shape.image_width)
-    return view(n, c, h, w)
+def at_pixel(view: View, n: Expr, c: Expr, h: Expr, w: Expr) -> Expr:
+    """The element of an image of any rank at channel c and pixel (h, w)."""
+    return view(n, c, w) if view.rank == len("NCW") else view(n, c, h, w)
 
 
 def read_input(
@@ -149,9 +132,6 @@ def read_input(
     Guards are made only where an index can be outside: `extent` is how many rows and columns of
     outputs are computed, which may be more than there are (the last tile).
     """
-    if shape.flat:
-        inside = tirx.min(w, shape.width - 1) if extent[1] > shape.cols else w
-        return at_pixel(view, shape, n, c, h, inside)
     conditions = []
     for axis, (index, size) in enumerate(((h, shape.height), (w, shape.width))):
         reach = (shape.kernel[axis] - 1) * shape.dilation[axis]
@@ -162,31 +142,32 @@ def read_input(
             conditions.append(index < size + shape.begin[axis])
     row, col = h - shape.begin[0], w - shape.begin[1]
     if not conditions:
-        return at_pixel(view, shape, n, c, row, col)
+        return at_pixel(view, n, c, row, col)
     return guarded(
         tirx.all(*conditions),
-        lambda: at_pixel(view, shape, n, c, row, col),
+        lambda: at_pixel(view, n, c, row, col),
         const(0, view.dtype),
     )
 
 
-def weight_pack(shape: ConvShape, lanes: int, vectors: int, inner: int) -> Pack:
+def weight_pack(shape: ConvShape, lanes: int, vectors: int, inner: int, chunk: int) -> Pack:
     """Weights in the order in which a tile of `vectors` vectors reads them.
 
-    `[tiles, KH, KW, C / inner, inner, vectors, lanes]`, the features padded with zeros to whole
-    tiles (of each group where there are groups); merged groups are block-diagonal.
+    `[tiles, C / chunk, KH, KW, chunk / inner, inner, vectors, lanes]`, the features padded with
+    zeros to whole tiles (of each group where there are groups); merged groups are block-diagonal.
     """
     groups, channels = shape.groups, shape.channels
     tiles = groups * rounds(shape.group_features, vectors * lanes)
-    packed = (tiles, *shape.kernel, channels // inner, inner, vectors, lanes)
+    steps = (channels // chunk, chunk // inner, inner)
+    packed = (tiles, steps[0], *shape.kernel, *steps[1:], vectors, lanes)
 
     def apply(weights: np.ndarray) -> np.ndarray:
         weights = weights.reshape(shape.features, channels // shape.merged, *shape.kernel)
         dense = _merge_weights(weights, shape)
         wide = np.zeros((groups, tiles // groups * vectors * lanes, *dense.shape[1:]), dense.dtype)
         wide[:, : shape.group_features] = dense.reshape(groups, -1, *dense.shape[1:])
-        split = wide.reshape(tiles, vectors, lanes, channels // inner, inner, *shape.kernel)
-        return np.ascontiguousarray(split.transpose(0, 5, 6, 3, 4, 1, 2))
+        split = wide.reshape(tiles, vectors, lanes, *steps, *shape.kernel)
+        return np.ascontiguousarray(split.transpose(0, 3, 6, 7, 4, 5, 1, 2))
 
     key = f"conv{packed}/{groups}x{shape.merged}"
     return Pack(TensorType(DType.F32, packed), apply, key)

@@ -29,7 +29,7 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .conv_direct import UNROLLED_TILES
+from .conv_nest import UNROLLED_TILES
 from .conv_shape import ConvShape, channel_block, conv_shape
 from .moves import PASS_CONFIG, parallel_stage, place_output
 from .tiles import Machine, balance, chunks, rounds
@@ -70,7 +70,7 @@ def depthwise_shape(parts: Anchored) -> ConvShape:
     features, channels = parts.weight.shape[0], parts.data.shape[1]
     one = attrs.groups == channels == features
     require(one, f"{attrs.groups} groups of {channels} to {features} channels are not depthwise")
-    return conv_shape(parts, 1, flatten=False)
+    return conv_shape(parts, 1)
 
 
 def problem(task: Task) -> Problem:

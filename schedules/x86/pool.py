@@ -27,7 +27,7 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .conv_direct import UNROLLED_TILES
+from .conv_nest import UNROLLED_TILES
 from .conv_shape import ConvShape, channel_block
 from .depthwise import guards
 from .moves import PASS_CONFIG, vectorize_last

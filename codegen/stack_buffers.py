@@ -1,0 +1,77 @@
+"""Small temporary buffers of kernels on the stack.
+
+TVM asks its runtime for every buffer of 1 KB and more, also for the register tile of a template:
+two calls a tile, which LLVM can neither remove nor see through. On the stack a tile becomes
+registers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tvm
+from tvm import tirx
+from tvm.s_tir.pipeline import default_s_tir_pipeline
+from tvm.tirx.compilation_pipeline import register_tir_pipeline
+
+from ..ir.dtypes import DType
+
+__all__ = ["PIPELINE"]
+
+PIPELINE = "leip"  # TVM's default passes and this one, for `tvm.tirx.build(pipeline=…)`
+MOST_BYTES = 8 << 10  # of one buffer
+_KEEP = "disable_lower_builtin"  # TVM: the code generator, and not the runtime, makes room
+
+
+def _pipeline() -> Any:
+    passes, finish_host, finish_device = default_s_tir_pipeline()
+
+    def finish() -> Any:
+        return tvm.ir.transform.Sequential([_mark, finish_host()])
+
+    return passes, finish, finish_device
+
+
+@tirx.transform.prim_func_pass(opt_level=0, name="leip.StackBuffers")
+def _mark(function: Any, module: Any, context: Any) -> Any:
+    return function.with_body(_rewrite(function.body))
+
+
+def _rewrite(stmt: Any) -> Any:
+    if isinstance(stmt, tirx.AllocBuffer) and _is_small(stmt.buffer):
+        return tirx.AllocBuffer(stmt.buffer, {_KEEP: tirx.const(True, "bool")})
+    if isinstance(stmt, tirx.SeqStmt):
+        return tirx.SeqStmt([_rewrite(part) for part in stmt.seq])
+    if isinstance(stmt, tirx.For):
+        return tirx.For(
+            stmt.loop_var,
+            stmt.min,
+            stmt.extent,
+            stmt.kind,
+            _rewrite(stmt.body),
+            stmt.thread_binding,
+            stmt.annotations,
+            stmt.step,
+        )
+    if isinstance(stmt, tirx.AttrStmt):
+        return tirx.AttrStmt(stmt.node, stmt.attr_key, stmt.value, _rewrite(stmt.body))
+    if isinstance(stmt, tirx.IfThenElse):
+        other = stmt.else_case
+        return tirx.IfThenElse(
+            stmt.condition,
+            _rewrite(stmt.then_case),
+            _rewrite(other) if other is not None else None,
+        )
+    return stmt
+
+
+def _is_small(buffer: Any) -> bool:
+    sizes = [size for size in buffer.shape if isinstance(size, tirx.IntImm)]
+    if len(sizes) < len(buffer.shape):
+        return False
+    count = math.prod(int(size) for size in sizes)
+    return count * DType.parse(str(buffer.dtype).split("x")[0]).bytes <= MOST_BYTES
+
+
+register_tir_pipeline(PIPELINE, _pipeline)

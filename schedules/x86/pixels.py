@@ -1,0 +1,227 @@
+"""Pointwise convolutions as kernels of one axis: an image is a row of pixels for them.
+
+A 1x1 window with stride 1 never looks at a neighbour, so a body means the same with its image axes
+merged, in the same memory. Templates then tile 49 pixels and not 7 x 7.
+
+A row that tiles do not divide is computed with the last tile moved back until it fits: it
+computes some pixels again that the tile before it has, to the same values, and there are no guards
+and no second body. `row_of_pixels` makes the body as wide as whole tiles, operands are read and
+the output is stored at `Row.moved` pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from tvm import ir as tvm_ir
+from tvm import s_tir, te, tirx
+
+from ...ir.graph import Graph, Node, Value
+from ...ir.layout import Layout
+from ...ir.op import Attrs, Pattern
+from ...ir.types import TensorType
+from ..task import Task
+from ..view import View
+
+__all__ = ["Row", "row_of_pixels"]
+
+
+def row_of_pixels(task: Task, pixels: int = 0) -> Task | None:
+    """The task with the image axes of all its values merged; None if its body looks at them.
+
+    Args:
+        task: Its body holds one conv (of any kind).
+        pixels: Take images to be so many pixels wide; 0: as many as they have.
+    """
+    conv = next((node for node in task.nodes if node.op == "conv"), None)
+    if conv is None or conv.output.rank < len("NCW") or not _is_pointwise(conv):
+        return None
+    spatial = conv.output.shape[2:]
+    row = _Row(spatial, pixels or math.prod(spatial))
+    body = row.merge(task.body, conv)
+    return None if body is None else dataclasses.replace(task, body=body)
+
+
+def _is_pointwise(conv: Node) -> bool:
+    attrs: Any = conv.attrs
+    ones = set(conv.inputs[1].shape[2:]) == {1} and set(attrs.strides) == {1}
+    return ones and not any(attrs.pads)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    spatial: tuple[int, ...]
+    pixels: int
+
+    def merge(self, body: Graph, conv: Node) -> Graph | None:
+        result = Graph(body.name)
+        image: dict[Value, Value] = {}
+        for value, name in zip(body.inputs, body.input_names, strict=True):
+            type = self._type(value.type)
+            if type is None:
+                return None
+            image[value] = result.add_input(name, type)
+        for node in body.nodes():
+            if node.op == "input":
+                continue
+            if node.op == "constant":
+                if node.output.type.size > 1:
+                    return None
+                scalar = node.output.constant.array.reshape(())
+                image[node.output] = result.add_constant(scalar, name=node.output.name)
+                continue
+            attrs = self._attrs(node, conv)
+            types = [self._type(value.type) for value in node.outputs]
+            if attrs is None or None in types:
+                return None
+            operands = [image[value] for value in node.inputs]
+            layouts = [type.layout for type in types if type is not None]
+            copy = result.add(node.op, *operands, attrs=attrs, layouts=layouts)
+            if [value.shape for value in copy.outputs] != [t.shape for t in types if t]:
+                return None
+            image.update(zip(node.outputs, copy.outputs, strict=True))
+        result.set_outputs([image[value] for value in body.outputs], body.output_names)
+        return result
+
+    def _type(self, type: TensorType) -> TensorType | None:
+        """The merged type: [.., H, W] and [.., 1, 1] lose an axis, single numbers are scalars."""
+        if type.size == 1 and type.layout is None:
+            return type.with_(shape=())
+        axes = len(self.spatial)
+        kept, last = type.shape[:-axes], type.shape[-axes:]
+        if type.rank <= axes or last not in (self.spatial, (1,) * axes):
+            return None
+        layout = type.layout
+        if layout is not None:
+            rank = axes + len("NC")
+            if type.rank != rank or layout != Layout.blocked(rank, 1, layout.block(1)):
+                return None
+            layout = Layout.blocked(len("NCW"), 1, layout.block(1))
+        width = self.pixels if last == self.spatial else 1
+        return type.with_(shape=(*kept, width), layout=layout)
+
+    def _attrs(self, node: Node, conv: Node) -> Attrs | None:
+        if node is conv:
+            plain: Any = node.attrs
+            return dataclasses.replace(plain, strides=(1,), pads=(0, 0), dilations=(1,))
+        if node.op == "concat":
+            joined: Any = node.attrs
+            axis = joined.axis % node.output.rank
+            return dataclasses.replace(joined, axis=axis) if axis == 1 else None
+        return node.attrs if node.pattern is Pattern.ELEMENTWISE else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of pixels in tiles.
+
+    Attributes:
+        pixels: How many there really are.
+        tile: Pixels of a tile, at most `pixels`.
+        width: Whole tiles of them, as the body is wide.
+    """
+
+    pixels: int
+    tile: int
+    width: int
+
+    def moved(self, pixel: Any) -> Any:
+        """Where a pixel of the wide row really stands."""
+        if self.width == self.pixels:
+            return pixel
+        start = tirx.min(pixel // self.tile * self.tile, self.pixels - self.tile)
+        return start + pixel % self.tile
+
+    def operand(self, type: TensorType, name: str) -> tuple[Any, View]:
+        """A placeholder and its view; images of the row are read at moved pixels."""
+        stored = list(type.physical_shape)
+        is_row = type.rank == len("NCW") and type.shape[2] == self.width > self.pixels
+        if is_row:
+            stored[2] = self.pixels
+        tensor = te.placeholder(stored, type.dtype.tvm, name=name)
+        view = View.of_tensor(tensor, type)
+        if not is_row:
+            return tensor, view
+
+        def read(n: Any, c: Any, pixel: Any) -> Any:
+            return view(n, c, self.moved(pixel))
+
+        return tensor, View(
+            type.shape, view.dtype, read, reach=view.reach, pad=view.pad, cheap=True
+        )
+
+    def store(self, function: Any, axis: int = 2) -> Any:
+        """Let the block `out` of a scheduled function store at moved pixels.
+
+            out[n, c, w, lane] = …   →   out[n, c, moved(w), lane] = …
+
+        Args:
+            function: The block writes its last parameter, which is declared as wide as the body.
+            axis: Of the pixels among the indices of the output.
+        """
+        return function if self.width == self.pixels else _StoreMoved(function, self, axis).done()
+
+
+class _StoreMoved:
+    def __init__(self, function: Any, row: Row, axis: int) -> None:
+        self.old, self.row, self.axis = function, row, axis
+        self.wide = function.params[-1]
+        shape = list(self.wide.shape)
+        shape[axis] = row.pixels
+        self.output = tirx.decl_buffer(
+            shape, self.wide.dtype, self.wide.name, data_alignment=self.wide.data_alignment
+        )
+
+    def done(self) -> Any:
+        params = [*self.old.params[:-1], self.output]
+        body = self._rewrite(self.old.body)
+        return tirx.PrimFunc(params, body, self.old.ret_type, self.old.attrs)
+
+    def _rewrite(self, stmt: Any) -> Any:
+        if isinstance(stmt, tirx.For):
+            return _with_body(stmt, self._rewrite(stmt.body))
+        if isinstance(stmt, tirx.SeqStmt):
+            return tirx.SeqStmt([self._rewrite(part) for part in stmt.seq])
+        if isinstance(stmt, s_tir.SBlockRealize):
+            block = self._block(stmt.block, self._rewrite(stmt.block.body))
+            return s_tir.SBlockRealize(list(stmt.iter_values), stmt.predicate, block)
+        if isinstance(stmt, tirx.BufferStore) and stmt.buffer.same_as(self.wide):
+            indices = list(stmt.indices)
+            indices[self.axis] = self.row.moved(indices[self.axis])
+            return tirx.BufferStore(self.output, stmt.value, indices)
+        return stmt
+
+    def _block(self, block: Any, body: Any) -> Any:
+        return s_tir.SBlock(
+            block.iter_vars,
+            block.reads,
+            [self._region(region) for region in block.writes],
+            block.name_hint,
+            body,
+            block.init,
+            block.alloc_buffers,
+            block.match_buffers,
+            block.annotations,
+        )
+
+    def _region(self, region: Any) -> Any:
+        if not region.source.same_as(self.wide):
+            return region
+        ranges = list(region.region)
+        ranges[self.axis] = tvm_ir.Range(0, self.row.pixels)
+        return tirx.BufferRegion(self.output, ranges)
+
+
+def _with_body(loop: Any, body: Any) -> Any:
+    return tirx.For(
+        loop.loop_var,
+        loop.min,
+        loop.extent,
+        loop.kind,
+        body,
+        loop.thread_binding,
+        loop.annotations,
+        loop.step,
+    )
