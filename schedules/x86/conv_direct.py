@@ -38,6 +38,7 @@ from .conv_shape import ConvShape, weight_pack
 from .moves import PASS_CONFIG
 from .pixels import Row, row_of_pixels
 from .prefetch import prefetch_next_chunk
+from .skip_padding import skip_padding_rows
 from .tiles import rounds
 
 __all__ = ["Config", "ConvDirect"]
@@ -120,6 +121,8 @@ class ConvDirect(Template):
         function = sch.mod["main"]
         if p.row is not None:
             function = p.row.store(function)
+        if config.rows == 1 and nest.prologue != "band":
+            function = skip_padding_rows(function, p.shape, nest.computed_rows(p.shape))
         if nest.chunks > 1:
             weights = function.params[p.parts.weight_position]
             function = prefetch_next_chunk(function, weights, config.vectors)

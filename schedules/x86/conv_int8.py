@@ -166,7 +166,7 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
     parts = p.parts
 
     def anchor(operands: list[View], context: Any) -> View:
-        acc = accumulate(p, config, operands[0].tensor, operands[1].tensor)
+        acc = accumulate(p, config, operands[0], operands[1].tensor)
         return accumulated_view(p, acc, False)
 
     body = lower_anchored(
@@ -176,7 +176,7 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
     return te.create_prim_func([*body.inputs, output])
 
 
-def accumulate(p: Problem, config: Config, data: Any, weights: Any) -> Any:
+def accumulate(p: Problem, config: Config, data: View, weights: Any) -> Any:
     """acc[n, block, 0, pixel, lane] in i32, over whole tiles."""
     shape, lanes = p.shape, p.lanes
     blocks = rounds(shape.features, config.vectors * lanes) * config.vectors
@@ -185,7 +185,7 @@ def accumulate(p: Problem, config: Config, data: Any, weights: Any) -> Any:
     co, ci, sub = (te.reduce_axis((0, n), name) for n, name in zip(extents, names, strict=True))
 
     def element(n: Any, o: Any, h: Any, w: Any, lane: Any) -> Any:
-        x = data(n, co, w, ci * GROUP + sub)
+        x = data(n, co * lanes + ci * GROUP + sub, w)
         weight = weights(o // config.vectors, co, ci, o % config.vectors, lane, sub)
         product = tirx.Cast("int32", x) * tirx.Cast("int32", weight)
         return te.sum(product, axis=[co, ci, sub])

@@ -6,11 +6,12 @@ import math
 
 from .conv_nest import Problem
 from .conv_shape import ConvShape, channel_block
-from .tiles import balance, chunks, rounds
+from .tiles import L2_BYTES_PER_CYCLE, L3_BYTES_PER_CYCLE, balance, chunks, rounds
 
 __all__ = ["Knobs", "cost", "ranked"]
 
 MOST_ROWS = 4
+WAITED, PREFETCHED = 0.4, 0.1  # shares of the time that weights take which is not hidden
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
 Knobs = tuple[int, int, int, int, int, int, str]  # vectors, rows, cols, inner, chunk, band, order
@@ -29,10 +30,39 @@ def ranked(p: Problem, threads: int) -> list[Knobs]:
             for rows in range(1, most_rows(shape, cols) + 1):
                 if not p.machine.fits(vectors, rows * cols):
                     continue
-                for order in ("features", "pixels"):
-                    knobs = (vectors, rows, cols, inner, 0, 1, order)
-                    costs[knobs] = cost(p, knobs, threads)
+                for chunk in (0, chunk_channels(p, vectors, inner)):
+                    for band in bands(p, vectors, rows, cols, chunk):
+                        for order in ("features", "pixels"):
+                            knobs = (vectors, rows, cols, inner, chunk, band, order)
+                            costs[knobs] = cost(p, knobs, threads)
     return sorted(costs, key=lambda c: costs[c])
+
+
+def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
+    """The most channels whose weights stay in the first-level cache beside what else is used.
+
+    0 if that is all of them: then there is nothing to cut.
+    """
+    step = vectors * p.lanes * math.prod(p.shape.kernel) * 4
+    most = p.machine.l1 * 3 // 4 // step
+    counts = [n for n in range(inner, p.shape.channels, inner) if p.shape.channels % n == 0]
+    return max((n for n in counts if n <= most), default=inner if counts and step else 0)
+
+
+def bands(p: Problem, vectors: int, rows: int, cols: int, chunk: int) -> list[int]:
+    """Tiles that may make up a band: what it holds in between stays in the second-level cache."""
+    shape = p.shape
+    prologue = bool(p.parts.prologue) and p.row is not None
+    if not chunk and not prologue:
+        return [1]
+    tiles = rounds(shape.cols, cols) if p.row is not None else rounds(shape.rows, rows)
+    pixels = cols if p.row is not None else rows * rounds(shape.cols, cols) * cols
+    held = pixels * 4 * (vectors * p.lanes if chunk else 0)
+    if prologue:
+        held += pixels * 4 * shape.channels
+    most = max(1, p.machine.l2 // 3 // held)
+    counts = {rounds(tiles, parts) for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)}
+    return sorted(n for n in counts if n <= most) or [1]
 
 
 def most_rows(shape: ConvShape, cols: int) -> int:
@@ -51,24 +81,56 @@ def inner_channels(p: Problem) -> int:
 
 def cost(p: Problem, knobs: Knobs, threads: int) -> float:
     """Cycles of the slowest thread by the model."""
-    vectors, rows, cols, _, _, _, order = knobs
+    vectors, rows, cols, _, chunk, band, order = knobs
     shape, machine = p.shape, p.machine
-    tiles = shape.groups * rounds(shape.group_features, vectors * p.lanes)
-    bands, strips = rounds(shape.rows, rows), rounds(shape.cols, cols)
+    panels = shape.groups * rounds(shape.group_features, vectors * p.lanes)
+    strips = rounds(shape.cols, cols)
+    if p.row is not None:
+        strips = rounds(strips, band) * band
+        down, parallel_bands, tiles = shape.rows, strips // band, strips
+    else:
+        down = rounds(rounds(shape.rows, rows), band) * band
+        parallel_bands, tiles = down // band, down * strips
     points = rows * cols
-    weights = vectors * p.lanes * shape.depth * 4
-    step = machine.step_cycles(vectors, points, weights <= machine.l1 // 4)
+    depth = shape.channels * math.prod(shape.kernel)
+    skipped = 1.0 if rows > 1 else skipped_share(shape)
+    panel = vectors * p.lanes * depth * 4
+    held = panel * chunk // shape.channels if chunk else panel
+    step = machine.step_cycles(vectors, points, held <= machine.l1 * 3 // 4)
     # An epilogue of a few instructions per vector and a burst of stores that the store queue must
     # take; plain outputs are stored by element.
     burst = 1 + points * vectors / machine.registers
     finish = points * vectors * (1.5 * p.lanes if p.plain_output else 2.0 * burst)
-    body = tiles * bands * strips * shape.batch * (shape.depth * step + finish + 10)
+    if chunk:  # partial sums are loaded, added and stored
+        finish += 3.0 * points * vectors * (shape.channels // chunk)
+    each = depth * skipped * step + finish + 10
+    body = panels * tiles * shape.batch * each
     # Operands that do not stay in the second-level cache stream again from beyond it.
     image = shape.batch * shape.groups * shape.channels * shape.height * shape.width * 4
-    total = shape.depth * shape.features * 4
-    visits = shape.batch * bands * (strips if p.row is not None else 1)
+    total = depth * shape.features * 4
+    visits = shape.batch * parallel_bands
+    if p.parts.prologue and p.row is not None:
+        again = machine.stream_cycles(total, visits - 1)
+        body += 4.0 * shape.batch * shape.channels * tiles * points / p.lanes
+        return max(body + again / 16, again) * balance(visits, threads)
     if order == "features":
-        again = machine.stream_cycles(image, tiles - 1)
+        again = machine.stream_cycles(image, panels - 1)
     else:
         again = machine.stream_cycles(total, visits - 1) + 0.01 * body
-    return max(body + again / 16, again) * balance(visits * tiles, threads)
+    # The first tile of every panel waits for weights from beyond the second-level cache, and the
+    # first of every band for those that come from there.
+    prefetched = chunk and band >= vectors
+    first = total * (PREFETCHED if prefetched else WAITED) / L3_BYTES_PER_CYCLE
+    if chunk:
+        first += total * visits / L2_BYTES_PER_CYCLE * 0.25
+    return (max(body + again / 16, again) + first) * balance(visits * panels, threads)
+
+
+def skipped_share(shape: ConvShape) -> float:
+    """The share of window rows that lie inside the image, over all rows of the output."""
+    inside = 0
+    for row in range(shape.rows):
+        for tap in range(shape.kernel[0]):
+            at = row * shape.stride[0] + tap * shape.dilation[0] - shape.begin[0]
+            inside += 0 <= at < shape.height
+    return max(inside, 1) / (shape.rows * shape.kernel[0])

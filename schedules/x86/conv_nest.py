@@ -102,6 +102,11 @@ class Nest:
     buffered: bool
     lanes: int
 
+    def computed_rows(self, shape: ConvShape) -> int:
+        """Whole bands of rows."""
+        step = self.rows * (1 if self.row else self.band)
+        return rounds(shape.rows, step) * step
+
     def schedule(self, sch: Any) -> None:
         """The nest of the module's docstring."""
         out = sch.get_sblock("out")
@@ -222,8 +227,7 @@ def accumulate(p: Problem, nest: Nest, data: View, weights: Any) -> Any:
     shape, lanes = p.shape, p.lanes
     group_tiles = rounds(shape.group_features, nest.vectors * lanes)
     blocks = shape.groups * group_tiles * nest.vectors
-    rows = rounds(shape.rows, nest.rows * (1 if nest.row else nest.band))
-    rows *= nest.rows * (1 if nest.row else nest.band)
+    rows = nest.computed_rows(shape)
     cols = rounds(shape.cols, nest.cols) * nest.cols
     kernel_h, kernel_w = shape.kernel
     extents = (kernel_h, kernel_w, nest.chunk // nest.inner, nest.inner)

@@ -24,6 +24,7 @@ from ...ir.op import Attrs, Pattern
 from ...ir.types import TensorType
 from ..task import Task
 from ..view import View
+from .nest_edit import with_block_body, with_loop_body
 
 __all__ = ["Row", "row_of_pixels"]
 
@@ -181,7 +182,7 @@ class _StoreMoved:
 
     def _rewrite(self, stmt: Any) -> Any:
         if isinstance(stmt, tirx.For):
-            return _with_body(stmt, self._rewrite(stmt.body))
+            return with_loop_body(stmt, self._rewrite(stmt.body))
         if isinstance(stmt, tirx.SeqStmt):
             return tirx.SeqStmt([self._rewrite(part) for part in stmt.seq])
         if isinstance(stmt, s_tir.SBlockRealize):
@@ -194,17 +195,7 @@ class _StoreMoved:
         return stmt
 
     def _block(self, block: Any, body: Any) -> Any:
-        return s_tir.SBlock(
-            block.iter_vars,
-            block.reads,
-            [self._region(region) for region in block.writes],
-            block.name_hint,
-            body,
-            block.init,
-            block.alloc_buffers,
-            block.match_buffers,
-            block.annotations,
-        )
+        return with_block_body(block, body, [self._region(region) for region in block.writes])
 
     def _region(self, region: Any) -> Any:
         if not region.source.same_as(self.wide):
@@ -212,16 +203,3 @@ class _StoreMoved:
         ranges = list(region.region)
         ranges[self.axis] = tvm_ir.Range(0, self.row.pixels)
         return tirx.BufferRegion(self.output, ranges)
-
-
-def _with_body(loop: Any, body: Any) -> Any:
-    return tirx.For(
-        loop.loop_var,
-        loop.min,
-        loop.extent,
-        loop.kind,
-        body,
-        loop.thread_binding,
-        loop.annotations,
-        loop.step,
-    )

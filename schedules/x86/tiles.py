@@ -18,7 +18,7 @@ __all__ = ["Machine", "balance", "chunks", "rounds"]
 
 FMA_LATENCY = 5  # cycles; 4 on most cores, and a little more to hide the loads behind
 LOAD_PORTS = 2  # vector loads per cycle
-L2_BYTES_PER_CYCLE = 14.0  # sustained; the peak of 32-64 is not reached with many streams
+L2_BYTES_PER_CYCLE = 20.0  # sustained; the peak of 32-64 is not reached with many streams
 L3_BYTES_PER_CYCLE = 8.0  # sustained by one core
 MEMORY_BYTES_PER_CYCLE = 3.0
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step

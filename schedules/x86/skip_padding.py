@@ -1,0 +1,41 @@
+"""Rows of the window that lie in the padding are not computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+
+from .conv_shape import ConvShape
+from .nest_edit import UpdateNest, change_body
+
+__all__ = ["skip_padding_rows"]
+
+
+def skip_padding_rows(function: Any, shape: ConvShape, rows: int) -> Any:
+    """A condition around what a row of the window does, in a nest whose tiles have one row.
+
+        for kh: for …: acc += (inside(h + kh) ? x : 0) * w
+            →  for kh: if inside(h + kh): for …: acc += x * w
+
+    Of 7 rows under a 3x3 window it saves two of 21 products.
+
+    Args:
+        function: A scheduled nest with the block `acc_update`.
+        shape: The geometry.
+        rows: How many rows are computed, perhaps more than there are.
+    """
+    nest = UpdateNest(function)
+    *_, h, _, _, kh, _, _, _ = nest.bindings
+    begin, size = shape.begin[0], shape.height
+    row = nest.start(h) * shape.stride[0] + kh * shape.dilation[0]
+    last = (rows - 1) * shape.stride[0] + (shape.kernel[0] - 1) * shape.dilation[0]
+    conditions = []
+    if begin:
+        conditions.append(row >= begin)
+    if last >= size + begin:
+        conditions.append(row < size + begin)
+    if not conditions:
+        return function
+    inside = tirx.all(*conditions)
+    return change_body(function, kh, lambda body: tirx.IfThenElse(inside, body, None))
