@@ -20,13 +20,13 @@ class FuseConv(Pass):
     intermediate result with a reader outside ends the epilogue.
 
     Attributes:
-        prologue: Also take in cheap elementwise work in front of 1x1 convs (batch-norm and relu
-            of pre-activation networks). Off until the templates keep it from being repeated for
-            every output channel.
+        prologue: Also take in cheap elementwise work in front of 1x1 convs (batch norm and relu of
+            pre-activation networks, the scale of squeeze-and-excite): kernels compute it for a
+            band of pixels, once.
     """
 
     name = "fuse-conv"
-    prologue: bool = False
+    prologue: bool = True
 
     def run(self, graph: Graph) -> PassResult:
         plan = Plan(graph)
