@@ -33,7 +33,7 @@ class FuseConv(Pass):
         for node in reversed(plan.nodes(ops=CONVS)):
             group: dict[Node, None] = {node: None}
             if self.prologue and _is_pointwise(node):
-                grow_prologue(plan, group, _cheap_input)
+                grow_prologue(plan, group, lambda p, r: _cheap_input(graph, p, r))
             exit = grow_epilogue(plan, group, node.output, elementwise_like(node.output))
             plan.claim(group, [exit])
         return PassResult(graph, plan.commit())
@@ -43,9 +43,22 @@ def _is_pointwise(node: Node) -> bool:
     return node.op == "conv" and all(size == 1 for size in node.inputs[1].shape[2:])
 
 
-def _cheap_input(node: Node, reader: Node) -> bool:
+def _cheap_input(graph: Graph, node: Node, reader: Node) -> bool:
     return (
         node.pattern is Pattern.ELEMENTWISE
         and node.op in CHEAP
         and node.output.shape == reader.inputs[0].shape
+        and not _is_epilogue(graph, node)
     )
+
+
+def _is_epilogue(graph: Graph, node: Node) -> bool:
+    """Whether the kernel in front can take an elementwise node: then it is nobody's prologue."""
+    for value in node.inputs:
+        if value.shape != node.output.shape or graph.n_uses(value) > 1:
+            continue
+        if value.node.pattern in (Pattern.ANCHOR, Pattern.REDUCTION):
+            return True
+        if value.node.pattern is Pattern.ELEMENTWISE and _is_epilogue(graph, value.node):
+            return True
+    return False
