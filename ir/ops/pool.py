@@ -70,7 +70,7 @@ _CONSTRAINTS = """[N, C, *in] to [N, C, *out].
     C3: kernel, strides and dilations have one entry, at least 1, per spatial axis.
     C4: pads have two entries, at least 0, per spatial axis.
     C5: every pad is smaller than the window's extent.
-    C6: at least one window fits into the padded input on every axis.
+    C6: a window fits into the padded input on every axis, or with ceil_mode hangs over its end.
     """
 
 

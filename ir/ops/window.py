@@ -36,11 +36,10 @@ def output_size(
 ) -> int:
     """Number of windows along an axis; not positive where no window fits.
 
-    With ``ceil`` the last window may hang over the end, but not start beyond input and begin pad.
+    With ``ceil`` the last window (the only one, too) may hang over the end, but not start beyond
+    input and begin pad.
     """
     free = size + begin + end - extent(kernel, dilation)
-    if free < 0:
-        return 0
     count = (-(-free // stride) if ceil else free // stride) + 1
     if ceil and (count - 1) * stride >= size + begin:
         count -= 1

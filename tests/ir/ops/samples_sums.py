@@ -246,6 +246,7 @@ def _pools() -> list[Sample]:
         pool_sample((2, 3, 13, 13), (3, 3), stride=2, ceil=True),
         pool_sample((1, 3, 12, 12), (3, 3), stride=2, pad=1, ceil=True),
         pool_sample((1, 3, 7, 7), (2, 2), stride=3, pad=1, ceil=True),
+        pool_sample((1, 3, 2, 9), (3, 3), stride=2, ceil=True),
         pool_sample((1, 3, 9, 9), (3, 2), pad=(1, 0, 0, 1)),
         pool_sample((1, 3, 11, 11), (3, 3), pad=2, dilation=2),
         pool_sample((1, 2, 7, 7), (7, 7)),

@@ -14,6 +14,7 @@ MAX, AVG = "max_pool", "avg_pool"
 POOLS: dict[str, tuple[Any, ...]] = {
     "max 3x3 s2": (MAX, 24, (13, 13), 3, 2, 1),
     "max, ceil": (MAX, 20, (14, 14), 3, 2, 0, dict(ceil_mode=True)),
+    "max, one window hangs over": (MAX, 20, (2, 5), 3, 2, 0, dict(ceil_mode=True)),
     "max, long rows": (MAX, 3, (5, 80), 3, 1, 1),
     "max, dilated": (MAX, 16, (11, 11), 3, 1, 2, dict(dilation=2)),
     "average": (AVG, 20, (9, 9), 3, 1, 1),
