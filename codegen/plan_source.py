@@ -25,6 +25,7 @@ class ObjectFacts:
     features: tuple[str, ...]
     weights_bytes: int
     crc: int | None = None
+    dense_bytes: int = 0
 
 
 def render(plan: Plan, facts: ObjectFacts) -> str:
@@ -103,7 +104,7 @@ def _object(facts: ObjectFacts) -> list[str]:
     features = ", ".join(_string(name) for name in facts.features)
     weights = (
         f"{{{facts.weights_bytes}u, {ALIGNMENT}, {int(facts.crc is not None)}, "
-        f"{facts.crc or 0}u, 0, 0}}"
+        f"{facts.crc or 0}u, 0, 0, {facts.dense_bytes or facts.weights_bytes}u}}"
     )
     return [
         f"static const char* const features[] = {{{features or '0'}}};",

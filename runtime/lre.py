@@ -29,7 +29,7 @@ SCHEMA = "model_schema.json"
 # The numbers of lre.h.
 _ABI_VERSION = 1
 _RANK = 8
-_CHECK_CRC, _FLUSH_DENORMALS = 1, 2
+_CHECK_CRC, _FLUSH_DENORMALS, _MAP_WEIGHTS = 1, 2, 4
 _STATUS_FAULT = 6
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
 
@@ -433,7 +433,7 @@ class Engine:
             "workspace": int(self._info.workspace_bytes),
             "weights": int(self._info.weights_bytes),
         },
-        doc="Bytes: the arena, the workspaces of all threads, the mapped weights.",
+        doc="Bytes: the arena, the workspaces of all threads, the weights.",
     )
 
     def get_metadata(self) -> dict[str, Any]:
@@ -671,6 +671,7 @@ def load(
     *,
     crc_check: bool = False,
     flush_denormals: bool = False,
+    map_weights: bool = False,
 ) -> Engine:
     """Loads a compiled model.
 
@@ -680,6 +681,8 @@ def load(
         threads: Of an inference; None: what it was compiled for, at most the CPUs of this process.
         crc_check: Compare the weights' checksum (needs an object compiled with --crc_check).
         flush_denormals: Treat denormal floats as zero.
+        map_weights: Leave the weights mapped from the file, so that processes share them, where a
+            thread would move them to huge pages (some per cent faster, with big weights).
 
     Raises:
         LreError: with the reason.
@@ -689,6 +692,7 @@ def load(
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise LreError(f"threads must be a number from 1, not {threads!r}")
     flags = _CHECK_CRC * bool(crc_check) | _FLUSH_DENORMALS * bool(flush_denormals)
+    flags |= _MAP_WEIGHTS * bool(map_weights)
     return Engine(_find(path), threads or 0, flags)
 
 

@@ -19,10 +19,12 @@ ENGINE = tuple(
         "pool",
         "tvm_backend",
         "workspace",
+        "pages",
         "weights",
+        "huge_weights",
         "crc32",
         "cpu_features",
-        "threads",
+        "limits",
     )
 )
 

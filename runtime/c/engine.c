@@ -29,6 +29,7 @@ void lre_object_enter(void) {
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     memcpy(&lock, &fresh, sizeof lock);
     lre_pool_forget();
+    lre_huge_forget();
   }
   atomic_store_explicit(&owner, self, memory_order_release);
 }
@@ -59,7 +60,7 @@ static lre_status check_options(const lre_options* options) {
   if (options->struct_size != sizeof *options)
     return lre_fail(NULL, LRE_ERROR_ARGUMENT, "lre_options.struct_size is %u and should be %u: start from LRE_OPTIONS_INIT",
                     options->struct_size, (unsigned)sizeof *options);
-  if (options->flags & ~(uint32_t)(LRE_CHECK_CRC | LRE_FLUSH_DENORMALS))
+  if (options->flags & ~(uint32_t)(LRE_CHECK_CRC | LRE_FLUSH_DENORMALS | LRE_MAP_WEIGHTS))
     return lre_fail(NULL, LRE_ERROR_ARGUMENT, "lre_options.flags has unknown bits: 0x%x", options->flags);
   if (options->threads < 0 || options->threads > LRE_MAX_THREADS)
     return lre_fail(NULL, LRE_ERROR_ARGUMENT, "threads must be 1 .. %d (or 0 for the default), not %d", LRE_MAX_THREADS,

@@ -2,6 +2,7 @@
 #ifndef LRE_INTERNAL_H_
 #define LRE_INTERNAL_H_
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,6 +11,18 @@
 
 #include "lre.h"
 #include "plan.h"
+
+/* glibc 2.34 gave its thread functions new version names; with the old ones the object also runs on
+ * older systems. */
+#if defined(__GLIBC__) && !defined(LRE_NO_SYMVER)
+#if defined(__x86_64__)
+__asm__(".symver pthread_create,pthread_create@GLIBC_2.2.5");
+__asm__(".symver pthread_join,pthread_join@GLIBC_2.2.5");
+#elif defined(__aarch64__)
+__asm__(".symver pthread_create,pthread_create@GLIBC_2.17");
+__asm__(".symver pthread_join,pthread_join@GLIBC_2.17");
+#endif
+#endif
 
 #define LRE_LINE 64          /* bytes of a cache line, and the alignment of every block we hand out */
 #define LRE_MAX_THREADS 256  /* of one engine */
@@ -37,9 +50,15 @@ void lre_workspace_reset(LreWorkspace* workspace);
 void* lre_workspace_push(LreWorkspace* workspace, uint64_t bytes);
 void lre_workspace_pop(LreWorkspace* workspace, void* block);
 
-/* Reserves zeroed pages that cost no memory until they are touched. NULL when there is none. */
+/* --- pages.c: memory from the kernel -------------------------------------------------------------- */
+
+#define LRE_HUGE_PAGE ((size_t)2 << 20)
+
+/* Reserves zeroed pages that cost no memory until they are touched; a big block stands on huge pages
+ * where there are such. NULL when there is none. */
 void* lre_pages(size_t bytes);
 void lre_pages_free(void* pages, size_t bytes);
+bool lre_huge_pages(void); /* whether lre_pages gets huge ones, as far as the system's settings go */
 
 /* --- engine.c, infer.c --------------------------------------------------------------------------- */
 
@@ -126,6 +145,7 @@ bool lre_pool_begin(uint32_t threads);  /* an inference starts: wake (after fork
 void lre_pool_end(uint32_t threads);
 int lre_pool_launch(lre_engine* engine, FTVMParallelLambda fn, void* closure, int n_tasks);
 int lre_pool_barrier(TVMParallelGroupEnv* env);
+bool lre_thread_start(pthread_t* thread, void* (*run)(void*), void* argument); /* with all signals blocked */
 
 /* --- weights.c, crc32.c ---------------------------------------------------------------------------- */
 
@@ -134,9 +154,19 @@ lre_status lre_weights_open(const lre_options* options, const char** weights, bo
 void lre_weights_close(void);
 uint32_t lre_crc32(const void* data, size_t bytes);
 
-/* --- cpu_features.c, threads.c, denormals.h -------------------------------------------------------- */
+/* --- huge_weights.c ------------------------------------------------------------------------------- */
+
+/* Begins to move a mapping of `bytes` of the file from `offset` on to huge pages, where there are such and it
+ * pays. Under the lock, like lre_huge_end, which stops it: before the mapping goes. */
+void lre_huge_begin(int fd, char* data, uint64_t bytes, uint64_t offset);
+void lre_huge_end(void);
+void lre_huge_forget(void); /* in a child of fork: the thread is gone */
+
+/* --- cpu_features.c, limits.c, denormals.h --------------------------------------------------------- */
 
 lre_status lre_cpu_check(const LreObject* object);
 uint32_t lre_cpu_count(void); /* CPUs that this process may use: affinity and cgroup quota */
+uint64_t lre_memory_available(void); /* bytes that this process may still use, about: free ones and cgroup limits */
+bool lre_read_text(const char* path, char* text, size_t size); /* the beginning of a small file */
 
 #endif /* LRE_INTERNAL_H_ */

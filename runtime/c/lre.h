@@ -60,8 +60,12 @@ typedef struct lre_tensor {
 } lre_tensor;
 
 enum {
-  LRE_CHECK_CRC = 1u,      /* compare the weights' checksum at lre_create */
-  LRE_FLUSH_DENORMALS = 2u /* treat denormal floats as zero while inferring (x86: FTZ + DAZ, ARM: FZ) */
+  LRE_CHECK_CRC = 1u,       /* compare the weights' checksum at lre_create */
+  LRE_FLUSH_DENORMALS = 2u, /* treat denormal floats as zero while inferring (x86: FTZ + DAZ, ARM: FZ) */
+  /* Leave the weights mapped from the file, so that processes share them and the system may drop them. Without
+   * it, where there are transparent huge pages, a thread moves big weights to them soon after the start; models
+   * that stream through them get some per cent faster. The first of several engines that are open decides. */
+  LRE_MAP_WEIGHTS = 4u
 };
 
 /* Runs task(0, data) ... task(n - 1, data), on any threads, and returns when all are done. A return
@@ -70,7 +74,7 @@ typedef int (*lre_parallel)(void* context, int (*task)(int index, void* data), v
 
 typedef struct lre_options {
   uint32_t struct_size; /* sizeof(lre_options) */
-  uint32_t flags;       /* LRE_CHECK_CRC | LRE_FLUSH_DENORMALS */
+  uint32_t flags;       /* LRE_CHECK_CRC | LRE_FLUSH_DENORMALS | LRE_MAP_WEIGHTS */
   int32_t threads;      /* 0 = min(stored, CPUs that this process may use) */
   uint32_t plan;        /* index of the set of shapes, 0 */
   int32_t fd;           /* open descriptor of the object's file, for its weights; <= 0: none. Not closed. */

@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a table below changes; engine and plan.c are always compiled against one header. */
-#define LRE_PLAN_VERSION 1u
+#define LRE_PLAN_VERSION 2u
 
 #define LRE_MAX_RANK 8 /* of graph inputs and outputs; kernel arguments may have any rank */
 
@@ -114,6 +114,8 @@ typedef struct LreWeights {
   uint32_t crc;        /* CRC-32 as zlib.crc32 of the `bytes` bytes */
   uint32_t reserved;   /* 0 */
   const void* pointer; /* NULL: in the tail of the file (runtime/tail.py writes it); else here, in memory */
+  uint64_t dense_bytes; /* that every inference reads, all of them; behind them stand tables of which it reads a
+                           few rows. `bytes` where there are none */
 } LreWeights;
 
 typedef struct LreObject {
@@ -158,7 +160,7 @@ enum { LRE_FAULT_INDEX = 1, LRE_FAULT_DIVISION = 2, LRE_FAULT_OTHER = 3 };
  *   static const LrePlan* const plans[] = {&plan0};
  *   static const char* const features[] = {"avx2", "fma"};
  *   const LreObject lre_object = {LRE_PLAN_VERSION, 2, "0123abcd", "model-id", "{...}", "x86_64", 2, 1,
- *                                 features, plans, {0, 64, 0, 0, 0, 0}};
+ *                                 features, plans, {0, 64, 0, 0, 0, 0, 0}};
  */
 
 #ifdef __cplusplus

@@ -30,18 +30,6 @@
 #define PAUSE() __asm__ volatile("yield" ::: "memory")
 #endif
 
-/* glibc 2.34 gave its thread functions new version names; with the old ones the object also runs on
- * older systems. */
-#if defined(__GLIBC__) && !defined(LRE_NO_SYMVER)
-#if defined(__x86_64__)
-__asm__(".symver pthread_create,pthread_create@GLIBC_2.2.5");
-__asm__(".symver pthread_join,pthread_join@GLIBC_2.2.5");
-#elif defined(__aarch64__)
-__asm__(".symver pthread_create,pthread_create@GLIBC_2.17");
-__asm__(".symver pthread_join,pthread_join@GLIBC_2.17");
-#endif
-#endif
-
 #define IDLE_NS 200000        /* how long a worker spins after its last inference */
 #define SPINS_PER_CLOCK 64    /* pauses between looks at the clock */
 #define SPINS 500             /* pauses (some 15-35 us) before a waiting thread gives up its CPU ... */
@@ -195,12 +183,12 @@ static void* worker(void* argument) {
   return NULL;
 }
 
-/* Signals are the application's business: workers block them all. */
-static bool start_thread(Slot* slot) {
+/* Signals are the application's business: our threads block them all. */
+bool lre_thread_start(pthread_t* thread, void* (*run)(void*), void* argument) {
   sigset_t all, old;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &old);
-  int error = pthread_create(&slot->thread, NULL, worker, slot);
+  int error = pthread_create(thread, NULL, run, argument);
   sigprocmask(SIG_SETMASK, &old, NULL);
   return error == 0;
 }
@@ -217,7 +205,7 @@ static bool grow(uint32_t threads) {
       slot->index = i;
       pool.slots[i] = slot;
     }
-    if (!start_thread(slot)) return false;
+    if (!lre_thread_start(&slot->thread, worker, slot)) return false;
     atomic_store(&pool.alive, i);
   }
   return true;

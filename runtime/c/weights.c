@@ -2,7 +2,8 @@
  *
  * The tail (written by runtime/tail.py) is, after the ELF image and zeros up to a multiple of 65536:
  * the weights, zeros up to a multiple of 64, and the 128-byte LreTail, with which the file ends.
- * It is mapped, so processes share it and only pages that are read take memory.
+ * It is mapped: processes share it and only pages that are read take memory. What every inference reads of
+ * big weights moves to huge pages later (huge_weights.c).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +33,7 @@ typedef struct LreTail {
 _Static_assert(sizeof(LreTail) == 128, "the tail's layout is a file format");
 
 static struct {
-  const char* data;
+  char* data;
   uint64_t bytes;
   uint32_t references;
 } shared;
@@ -86,6 +87,7 @@ static lre_status map_tail(const lre_options* options) {
     } else {
       shared.data = data;
       shared.bytes = tail.weights_bytes;
+      if (!(options->flags & LRE_MAP_WEIGHTS)) lre_huge_begin(fd, data, lre_object.weights.dense_bytes, tail.weights_offset);
     }
   }
   if (fd != options->fd) close(fd);
@@ -131,6 +133,7 @@ lre_status lre_weights_open(const lre_options* options, const char** result, boo
 
 void lre_weights_close(void) {
   if (--shared.references > 0) return;
-  munmap((void*)shared.data, shared.bytes);
+  lre_huge_end();
+  munmap(shared.data, shared.bytes);
   shared.data = NULL;
 }

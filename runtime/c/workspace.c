@@ -2,13 +2,10 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "internal.h"
 
 #define NO_BLOCK ((size_t)-1)
-#define HUGE_PAGE ((size_t)2 << 20)
 
 /* In front of every block; one line, so that the block is aligned like the header. */
 typedef struct Header {
@@ -18,28 +15,6 @@ typedef struct Header {
   bool heap;
   bool freed;
 } Header;
-
-void* lre_pages(size_t bytes) {
-  if (bytes == 0) return NULL;
-  /* A big block stands on a huge page: fewer faults at the first inference, fewer TLB misses later. */
-  size_t slack = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
-  char* pages = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (pages == MAP_FAILED) return NULL;
-  if (slack == 0) return pages;
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  size_t before = (size_t)(-(uintptr_t)pages & (HUGE_PAGE - 1));
-  size_t end = (bytes + page - 1) & ~(page - 1);
-  if (before != 0) munmap(pages, before);
-  if (slack > before) munmap(pages + before + end, slack - before);
-#ifdef MADV_HUGEPAGE
-  madvise(pages + before, bytes, MADV_HUGEPAGE);
-#endif
-  return pages + before;
-}
-
-void lre_pages_free(void* pages, size_t bytes) {
-  if (pages != NULL) munmap(pages, bytes);
-}
 
 bool lre_workspace_create(LreWorkspace* workspace, size_t bytes) {
   memset(workspace, 0, sizeof *workspace);

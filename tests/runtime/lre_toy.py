@@ -46,7 +46,10 @@ class Toy:
 
     @property
     def weights(self) -> bytes:
-        return self.w.tobytes() + bytes(96) + self.c.tobytes()
+        return self.weights_with(4096)
+
+    def weights_with(self, c_offset: int) -> bytes:
+        return self.w.tobytes() + bytes(c_offset - self.w.nbytes) + self.c.tobytes()
 
     def build(
         self, folder: Path, *, tail: bool = True, with_crc: bool = False, **macros: object
@@ -59,7 +62,8 @@ class Toy:
         compile_c(new, [C / "toy.c", *self._engine], [*defines, *sources.LINK_FLAGS])
         build_id = str(macros.get("build_id", '"toy-build-1"')).strip('"')
         if tail:
-            append_tail(new, build_id, [self.weights], with_crc=with_crc)
+            weights = self.weights_with(int(str(macros.get("c_offset", 4096))))
+            append_tail(new, build_id, [weights], with_crc=with_crc)
         new.replace(path)
         return path
 

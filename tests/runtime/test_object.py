@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -193,6 +194,116 @@ def test_crc(toy, tmp_path):
 
 def test_crc_that_is_not_there(toy_path):
     refused(toy_path, "no checksum .* --crc_check", crc_check=True)
+
+
+# --- huge pages
+
+BIG = {"c_offset": 9 << 20}  # bytes of weights, beyond what stays mapped
+
+
+def huge_kilobytes(seconds: float = 0.0) -> int:
+    """Anonymous huge pages that are only read: the weights. Waits until there are some."""
+    deadline = time.monotonic() + seconds
+    while True:
+        size = 0
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            words = line.split()
+            if "-" in words[0]:
+                readable = words[1] == "r--p"
+            elif words[0] == "AnonHugePages:" and readable:
+                size += int(words[1])
+        if size >= 6 << 10 or time.monotonic() >= deadline:
+            return size
+        time.sleep(0.02)
+
+
+def needs_huge_pages():
+    try:
+        text = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except OSError:
+        text = "no such file"
+    if "[always]" not in text and "[madvise]" not in text:
+        pytest.skip(f"no transparent huge pages here: {text.strip()}")
+
+
+def test_big_weights_move_to_huge_pages(toy, tmp_path):
+    needs_huge_pages()
+    feeds = toy.feeds()
+    crc = zlib.crc32(toy.weights_with(BIG["c_offset"]))
+    path = toy.build(tmp_path, crc=f"{crc}u", with_crc=True, **BIG)
+    before = huge_kilobytes()
+    with runtime.load(path, threads=2) as a:
+        toy.check(a.infer(feeds), feeds)
+        if huge_kilobytes(5) == before:
+            pytest.skip("the system gave no huge page")
+        toy.check(a.infer(feeds), feeds)
+        with runtime.load(path, crc_check=True) as b:  # shares them, and they are right
+            toy.check(b.infer(feeds), feeds)
+    assert huge_kilobytes() == before
+
+
+def test_inference_while_weights_move(toy, tmp_path):
+    path = toy.build(tmp_path, **BIG)
+    feeds = toy.feeds()
+    with runtime.load(path, threads=2) as engine:
+        end = time.monotonic() + 0.4
+        while time.monotonic() < end:
+            toy.check(engine.infer(feeds), feeds)
+
+
+def test_weights_stay_mapped_on_request(toy, tmp_path):
+    path = toy.build(tmp_path, **BIG)
+    before = huge_kilobytes()
+    with runtime.load(path, map_weights=True) as engine:
+        engine.infer(toy.feeds())
+        time.sleep(0.3)
+        assert huge_kilobytes() == before
+
+
+def test_sparse_tables_stay_mapped(toy, tmp_path):
+    path = toy.build(tmp_path, dense=2 << 20, **BIG)
+    before = huge_kilobytes()
+    with runtime.load(path) as engine:
+        time.sleep(0.3)
+        assert huge_kilobytes() == before
+        toy.check(engine.infer(toy.feeds()), toy.feeds())
+
+
+def test_closed_before_weights_move(toy, tmp_path):
+    """The thread that would move them ends with the engine, at once."""
+    path = toy.build(tmp_path, **BIG)
+    threads, files = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    start = time.monotonic()
+    for _ in range(5):
+        runtime.load(path, threads=1).close()
+    assert time.monotonic() - start < 0.4
+    assert len(os.listdir("/proc/self/task")) == threads
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+def test_fork_while_weights_move(toy, tmp_path):
+    path = toy.build(tmp_path, **BIG)
+    code = """
+        import os, sys, time, numpy as np
+        sys.path.insert(0, sys.argv[1])
+        import leip.runtime as runtime
+        engine = runtime.load(sys.argv[2], threads=2)
+        feeds = engine.random_inputs()
+        right = engine.infer(feeds)["g"]
+        children = []
+        for delay in (0.0, 0.1, 0.01, 0.01, 0.3):
+            time.sleep(delay)
+            child = os.fork()
+            if child == 0:
+                same = np.array_equal(engine.infer(feeds)["g"], right)
+                engine.close()
+                with runtime.load(sys.argv[2], threads=2) as other:
+                    same = same and np.array_equal(other.infer(feeds)["g"], right)
+                os._exit(0 if same else 1)
+            children.append(child)
+        print([os.waitpid(child, 0)[1] for child in children])
+    """
+    assert run_python(code, "", str(path)) == "[0, 0, 0, 0, 0]\n"
 
 
 # --- several objects, new objects

@@ -43,4 +43,4 @@ static const LreStep steps[] = {{LRE_STEP_CALL, 0, 1, 1, launches, args, "launch
 static const LrePlan plan = {0, 0, 1, 1, 2, 1, inputs, outputs, buffers, steps};
 static const LrePlan* const plans[] = {&plan};
 const LreObject lre_object = {LRE_PLAN_VERSION, 2, "forkjoin", "forkjoin", "{}", "x86_64", 0, 1, NULL, plans,
-                              {0, 64, 0, 0, 0, NULL}};
+                              {0, 64, 0, 0, 0, NULL, 0}};

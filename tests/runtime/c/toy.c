@@ -39,11 +39,17 @@
 #ifndef TOY_POINTER
 #define TOY_POINTER 0
 #endif
+#ifndef TOY_C_OFFSET /* in the weights; a large one makes them big */
+#define TOY_C_OFFSET 4096
+#endif
+#ifndef TOY_DENSE
+#define TOY_DENSE WEIGHTS
+#endif
 #ifndef TOY_KIND
 #define TOY_KIND LRE_STEP_CALL
 #endif
 
-enum { ROWS = 8, COLUMNS = 1000, C_OFFSET = 4096, WEIGHTS = C_OFFSET + 4 * COLUMNS };
+enum { ROWS = 8, COLUMNS = 1000, C_OFFSET = TOY_C_OFFSET, WEIGHTS = C_OFFSET + 4 * COLUMNS };
 
 int TVMBackendParallelLaunch(FTVMParallelLambda, void*, int);
 int TVMBackendParallelBarrier(int, TVMParallelGroupEnv*);
@@ -185,7 +191,7 @@ const LreObject lre_object = {
     LRE_PLAN_VERSION, TOY_THREADS, TOY_BUILD_ID, "toy-model",
     "{\"format\":1,\"model_id\":\"toy-model\",\"build_id\":\"" TOY_BUILD_ID "\",\"data_type\":\"float32\","
     "\"inputs\":[{\"name\":\"x\"},{\"name\":\"idx\",\"max_id\":7}],\"threads\":2}",
-    TOY_ARCH, N_FEATURES, 1, features, plans, {WEIGHTS, 64, TOY_CRC != 0, TOY_CRC, 0, toy_weights}};
+    TOY_ARCH, N_FEATURES, 1, features, plans, {WEIGHTS, 64, TOY_CRC != 0, TOY_CRC, 0, toy_weights, TOY_DENSE}};
 
 /* As TVM's objects do. */
 __attribute__((constructor)) static void startup(void) { TVMFFIEnvModRegisterSystemLibSymbol("scale", scale); }

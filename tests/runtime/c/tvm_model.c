@@ -20,4 +20,4 @@ static const LreStep steps[] = {{LRE_STEP_CALL, 0, 2, 1, __tvm_ffi_k0, args0, "k
 static const LrePlan plan = {16384, 16448, 2, 1, 4, 2, inputs, outputs, buffers, steps};
 static const LrePlan* const plans[] = {&plan};
 const LreObject lre_object = {LRE_PLAN_VERSION, 2, "tvm", "tvm", "{\"inputs\":[]}", "x86_64", 0, 1, NULL, plans,
-                              {0, 64, 0, 0, 0, NULL}};
+                              {0, 64, 0, 0, 0, NULL, 0}};
