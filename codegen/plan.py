@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..errors import BuildError
 from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
+from ..ir.structure import KernelAttrs
 from ..ir.types import TensorType
 from ..schedules.template import Pack
 from . import memory
@@ -105,7 +106,11 @@ class Io:
 
 @dataclass(frozen=True)
 class Plan:
-    """One set of shapes, ready to be written as tables."""
+    """One set of shapes, ready to be written as tables.
+
+    Attributes:
+        dense_bytes: Weights from the start that an inference reads whole; then come tables.
+    """
 
     inputs: tuple[Io, ...]
     outputs: tuple[Io, ...]
@@ -113,6 +118,7 @@ class Plan:
     steps: tuple[Step, ...]
     arena_bytes: int
     workspace_bytes: int
+    dense_bytes: int = 0
 
     @property
     def flops(self) -> int:
@@ -143,6 +149,7 @@ class _Planner:
         self.buffers: list[Buffer] = []
         self.of_root: dict[Value, int] = {}
         self.of_weights: dict[tuple[int, int], int] = {}
+        self.dense_bytes = 0
 
     def plan(self) -> Plan:
         graph = self.graph
@@ -157,6 +164,7 @@ class _Planner:
             else:
                 copies.append((buffer, value))
         arena_bytes = self._place_arena(copies)
+        self._place_weights(copies)
         steps = [self._call(node, number) for number, node in enumerate(self.order)]
         steps += [self._copy(value, buffer, n) for n, (buffer, value) in enumerate(copies)]
         first = len(graph.inputs)
@@ -172,6 +180,7 @@ class _Planner:
             tuple(steps),
             arena_bytes,
             max((self.kernels[node].workspace for node in self.order), default=0),
+            self.dense_bytes,
         )
 
     def _find_roots(self) -> dict[Value, Value]:
@@ -225,6 +234,28 @@ class _Planner:
             self.of_root[value] = self._buffer(Place.ARENA, value.type.nbytes, offset=offset)
         return placement.total
 
+    def _place_weights(self, copies: Sequence[tuple[int, Value]]) -> None:
+        """What every inference reads whole, then tables of which it picks rows (see plan.h)."""
+        reads: dict[tuple[str, str], tuple[Value, Pack | None, bool]] = {}
+        for node in self.order:
+            packs = self.kernels[node].packs
+            for index, value in enumerate(node.inputs):
+                root, pack = self.roots[value], packs.get(index)
+                if root.is_constant:
+                    key = (root.constant.hash, pack.key if pack is not None else "")
+                    picked = _picks_rows(node, index) and (key not in reads or reads[key][2])
+                    reads[key] = (root, pack, picked)
+        for _, value in copies:
+            root = self.roots[value]
+            if root.is_constant:
+                reads[root.constant.hash, ""] = (root, None, False)
+        for table in (False, True):
+            for root, pack, picked in reads.values():
+                if picked == table:
+                    self.weights.add(root.constant, pack)
+            if not table:
+                self.dense_bytes = self.weights.bytes
+
     def _call(self, node: Node, number: int) -> Step:
         kernel = self.kernels[node]
         inputs = tuple(
@@ -269,3 +300,12 @@ class _Planner:
 
     def _bytes(self, argument: Argument) -> int:
         return self.buffers[argument.buffer].bytes
+
+
+def _picks_rows(node: Node, index: int) -> bool:
+    """Whether a kernel takes single rows of its operand, and never the whole."""
+    attrs = node.attrs
+    assert isinstance(attrs, KernelAttrs)
+    body = attrs.body
+    users = body.users(body.inputs[index])
+    return bool(users) and all(use.node.op == "gather" and use.index == 0 for use in users)

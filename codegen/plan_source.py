@@ -25,7 +25,6 @@ class ObjectFacts:
     features: tuple[str, ...]
     weights_bytes: int
     crc: int | None = None
-    dense_bytes: int = 0
 
 
 def render(plan: Plan, facts: ObjectFacts) -> str:
@@ -65,7 +64,7 @@ class _Writer:
             f"{', '.join(f'{count}u' for count in counts)}, {', '.join(tables)}}};"
         )
         lines.append("static const LrePlan* const plans[] = {&plan0};")
-        lines += _object(facts)
+        lines += _object(facts, plan.dense_bytes)
         return "\n".join(line for line in lines if line is not None) + "\n"
 
     def _shape(self, shape: tuple[int, ...]) -> str:
@@ -100,11 +99,11 @@ class _Writer:
         return _array("LreIo", name, entries)
 
 
-def _object(facts: ObjectFacts) -> list[str]:
+def _object(facts: ObjectFacts, dense_bytes: int) -> list[str]:
     features = ", ".join(_string(name) for name in facts.features)
     weights = (
         f"{{{facts.weights_bytes}u, {ALIGNMENT}, {int(facts.crc is not None)}, "
-        f"{facts.crc or 0}u, 0, 0, {facts.dense_bytes or facts.weights_bytes}u}}"
+        f"{facts.crc or 0}u, 0, 0, {dense_bytes}u}}"
     )
     return [
         f"static const char* const features[] = {{{features or '0'}}};",

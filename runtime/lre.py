@@ -31,6 +31,7 @@ _ABI_VERSION = 1
 _RANK = 8
 _CHECK_CRC, _FLUSH_DENORMALS, _MAP_WEIGHTS = 1, 2, 4
 _STATUS_FAULT = 6
+_SMALL = 16 << 10  # bytes below which the engine's copy is cheaper than an aligned array
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
 
 _TAIL = struct.Struct("<8sIIQQQQI12x64s")
@@ -293,7 +294,9 @@ def _address(array: Array) -> int:
 
 
 def _empty(slot: _Slot) -> Array:
-    """A new array on a 64-byte boundary, so that kernels write into it directly."""
+    """A new array; a big one on a 64-byte boundary, so that kernels write into it directly."""
+    if slot.nbytes < _SMALL:
+        return np.empty(slot.shape, slot.dtype)
     raw = np.empty(slot.nbytes + 64, dtype=np.uint8)
     start = -_address(raw) % 64
     return raw[start : start + slot.nbytes].view(slot.dtype).reshape(slot.shape)
@@ -399,6 +402,15 @@ class Engine:
             library.lre_output(self._handle, i, ctypes.byref(self._c_outputs[i]))
         self._inputs = [_slot(tensor) for tensor in self._c_inputs]
         self._outputs = [_slot(tensor) for tensor in self._c_outputs]
+        # What an inference needs at hand; ctypes makes new objects at every look into an array.
+        self._tensors = (list(self._c_inputs), list(self._c_outputs))
+        self._arguments = (
+            self._handle.value,
+            ctypes.addressof(self._c_inputs),
+            info.n_inputs,
+            ctypes.addressof(self._c_outputs),
+            info.n_outputs,
+        )
         self.model_id: str = library.lre_model_id().decode()
         self.build_id: str = tail.build_id
         self._steps: list[_StepInfo] | None = None
@@ -549,8 +561,8 @@ class Engine:
     def _bind(self, feeds: Feeds, out: Feeds | None) -> tuple[list[Array], list[Array]]:
         self._check_open()
         given = self._by_name("input", feeds, self._inputs)
-        missing = [slot.name for slot in self._inputs if slot.name not in given]
-        if missing:
+        if len(given) < len(self._inputs):
+            missing = [slot.name for slot in self._inputs if slot.name not in given]
             raise LreError(f"inputs {missing} are missing; the inputs are {self.input_names}")
         inputs = [_as_input(slot, given[slot.name]) for slot in self._inputs]
         into = {} if out is None else self._by_name("output", out, self._outputs)
@@ -562,7 +574,7 @@ class Engine:
 
     @staticmethod
     def _by_name(kind: str, given: Feeds, slots: list[_Slot]) -> Mapping[str, Array]:
-        if not isinstance(given, Mapping):
+        if not isinstance(given, (dict, Mapping)):  # dict: to know a Mapping takes longer
             if len(slots) != 1:
                 names = [slot.name for slot in slots]
                 raise LreError(f"the model has {len(slots)} {kind}s: give a dict of {names}")
@@ -585,15 +597,14 @@ class Engine:
                 self._running_in = 0
 
     def _run_locked(self, inputs: list[Array], outputs: list[Array], times: Any) -> None:
-        for tensor, array in zip(self._c_inputs, inputs):
-            tensor.data = _address(array)
-        for tensor, array in zip(self._c_outputs, outputs):
-            tensor.data = _address(array)
-        arguments = [self._handle, self._c_inputs, len(inputs), self._c_outputs, len(outputs)]
+        for tensor, array in zip(self._tensors[0], inputs):
+            tensor.data = array.__array_interface__["data"][0]
+        for tensor, array in zip(self._tensors[1], outputs):
+            tensor.data = array.__array_interface__["data"][0]
         if times is None:
-            status = self._library.lre_infer(*arguments)
+            status = self._library.lre_infer(*self._arguments)
         else:
-            status = self._library.lre_profile(*arguments, times, len(times))
+            status = self._library.lre_profile(*self._arguments, times, len(times))
         if self._observer_error is not None:
             error, self._observer_error = self._observer_error, None
             raise error

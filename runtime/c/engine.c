@@ -89,6 +89,16 @@ static bool make_workspaces(lre_engine* engine) {
   return made;
 }
 
+/* An engine whose kernels are all too small for threads needs no pool. */
+static bool uses_threads(const lre_engine* engine) {
+  if (engine->threads == 1 || engine->parallel != NULL) return false;
+  for (uint32_t i = 0; i < engine->plan->n_steps; ++i) {
+    const LreStep* step = &engine->plan->steps[i];
+    if (step->kind == LRE_STEP_CALL && (step->flags & LRE_STEP_SERIAL) == 0) return true;
+  }
+  return false;
+}
+
 static lre_status fill_engine(lre_engine* engine, const lre_options* options) {
   lre_status status = lre_weights_open(options, &engine->weights, &engine->weights_shared);
   if (status != LRE_OK) return status;
@@ -99,7 +109,7 @@ static lre_status fill_engine(lre_engine* engine, const lre_options* options) {
                     engine->threads);
   status = lre_tables_create(engine);
   if (status != LRE_OK) return status;
-  if (engine->threads > 1 && engine->parallel == NULL) {
+  if (uses_threads(engine)) {
     engine->pool_held = lre_pool_retain(engine->threads);
     if (!engine->pool_held) return lre_fail(NULL, LRE_ERROR_MEMORY, "cannot start %u threads", engine->threads - 1);
   }

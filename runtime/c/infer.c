@@ -89,6 +89,30 @@ static void patch(const LreIoState* io, char* data) {
   for (uint32_t i = 0; i < io->n_patches; ++i) io->patches[i].tensor->data = data + io->patches[i].offset;
 }
 
+/* Two threads copy an image faster than one, and each has its part in its cache then. */
+#define COPY_ALONE ((uint64_t)128 << 10)
+
+typedef struct Copy {
+  char* to;
+  const char* from;
+  uint64_t bytes;
+} Copy;
+
+static int copy_part(int task, TVMParallelGroupEnv* env, void* closure) {
+  const Copy* copy = closure;
+  uint64_t parts = (uint64_t)env->num_task, part = (copy->bytes / parts + LRE_LINE) & ~(uint64_t)(LRE_LINE - 1);
+  uint64_t start = (uint64_t)task * part;
+  if (start >= copy->bytes) return 0;
+  memcpy(copy->to + start, copy->from + start, copy->bytes - start < part ? copy->bytes - start : part);
+  return 0;
+}
+
+static void stage(lre_engine* engine, char* to, const char* from, uint64_t bytes) {
+  Copy copy = {to, from, bytes};
+  engine->serial = bytes < COPY_ALONE;
+  lre_pool_launch(engine, copy_part, &copy, (int)engine->threads);
+}
+
 static void set_pointers(lre_engine* engine, const lre_tensor* inputs, const lre_tensor* outputs) {
   const LrePlan* plan = engine->plan;
   for (uint32_t i = 0; i < plan->n_inputs; ++i) {
@@ -96,7 +120,7 @@ static void set_pointers(lre_engine* engine, const lre_tensor* inputs, const lre
     char* data = inputs[i].data;
     if (needs_staging(&plan->inputs[i], &inputs[i])) {
       data = io->staging;
-      if (io->bytes > 0) memcpy(data, inputs[i].data, io->bytes);
+      if (io->bytes > 0) stage(engine, data, inputs[i].data, io->bytes);
     }
     patch(io, data);
   }

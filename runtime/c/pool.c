@@ -337,7 +337,8 @@ static int launch_on_host(lre_engine* engine, FTVMParallelLambda fn, void* closu
 int lre_pool_launch(lre_engine* engine, FTVMParallelLambda fn, void* closure, int n_tasks) {
   int threads = (int)engine->threads;
   int n = n_tasks > 0 ? n_tasks : threads;
-  if (n == 1 || threads == 1 || engine->serial || lre_thread.in_parallel) return run_alone(fn, closure, n_tasks);
+  bool alone = n == 1 || engine->serial || lre_thread.in_parallel || (!engine->pool_held && engine->parallel == NULL);
+  if (alone || threads == 1) return run_alone(fn, closure, n_tasks);
   if (engine->parallel != NULL) return launch_on_host(engine, fn, closure, n);
   if (atomic_load_explicit(&pool.busy, memory_order_relaxed) ||
       atomic_exchange_explicit(&pool.busy, 1, memory_order_acquire))

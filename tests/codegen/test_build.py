@@ -134,6 +134,37 @@ def test_constants_are_stored_once(build: Build) -> None:
     assert result.weights_bytes == 256
 
 
+def test_tables_stand_behind_what_is_read_whole(build: Build) -> None:
+    """A table of which rows are picked is last, whatever the order of use; not when it is added."""
+    graph = parse_graph(
+        """graph "net" (%i: i64[2]) {
+      %t = constant {value=TABLE} : f32[8,16]
+      %w = constant {value=ROW} : f32[16]
+      %a = kernel(%t, %i) body(%p: f32[8,16], %q: i64[2]) {
+        %g = gather(%p, %q) {axis=0} : f32[2,16]
+        return %g
+      } : f32[2,16]
+      %b = kernel(%a, %w) body(%p: f32[2,16], %q: f32[16]) {
+        %s = add(%p, %q) : f32[2,16]
+        return %s
+      } : f32[2,16]
+      return %b
+    }
+    """.replace("TABLE", str(np.arange(128.0).reshape(8, 16).tolist())).replace(
+            "ROW", str(np.full(16, 0.5).tolist())
+        )
+    )
+    result = build(graph)
+    plan = result.plan
+    weights = {
+        buffer.bytes: buffer.offset for buffer in plan.buffers if buffer.place is Place.WEIGHTS
+    }
+    assert weights == {64: 0, 512: 64} and plan.dense_bytes == 64
+    with load(result.library) as engine:
+        (rows,) = engine.infer(np.array([7, 1])).values()
+    np.testing.assert_array_equal(rows, np.arange(128.0).reshape(8, 16)[[7, 1]] + 0.5)
+
+
 def test_verify_names_the_first_wrong_kernel(build: Build, net: Graph) -> None:
     result = build(net)
     wrong = [node for node in net.nodes() if node.op == "kernel"][2]

@@ -201,16 +201,16 @@ def test_crc_that_is_not_there(toy_path):
 BIG = {"c_offset": 9 << 20}  # bytes of weights, beyond what stays mapped
 
 
-def huge_kilobytes(seconds: float = 0.0) -> int:
-    """Anonymous huge pages that are only read: the weights. Waits until there are some."""
+def huge_kilobytes(seconds: float = 0.0, access: str = "r--p") -> int:
+    """Anonymous huge pages, by default those that are only read: the weights. Waits for some."""
     deadline = time.monotonic() + seconds
     while True:
         size = 0
         for line in Path("/proc/self/smaps").read_text().splitlines():
             words = line.split()
             if "-" in words[0]:
-                readable = words[1] == "r--p"
-            elif words[0] == "AnonHugePages:" and readable:
+                counts = words[1] == access
+            elif words[0] == "AnonHugePages:" and counts:
                 size += int(words[1])
         if size >= 6 << 10 or time.monotonic() >= deadline:
             return size
@@ -240,6 +240,17 @@ def test_big_weights_move_to_huge_pages(toy, tmp_path):
         with runtime.load(path, crc_check=True) as b:  # shares them, and they are right
             toy.check(b.infer(feeds), feeds)
     assert huge_kilobytes() == before
+
+
+def test_a_big_arena_stands_on_huge_pages(toy, tmp_path):
+    needs_huge_pages()
+    path = toy.build(tmp_path, arena=7 << 20, workspace=3 << 20)
+    before = huge_kilobytes(access="rw-p")
+    with runtime.load(path, threads=1) as engine:
+        engine.infer(toy.feeds())
+        if huge_kilobytes(access="rw-p") == before:
+            pytest.skip("the system gave no huge page")
+        assert huge_kilobytes(access="rw-p") >= before + (4 << 10)  # each its first
 
 
 def test_inference_while_weights_move(toy, tmp_path):

@@ -9,11 +9,13 @@ import time
 
 import numpy as np
 import pytest
-from lre_toy import C, compile_c, run_python
+from lre_toy import COLUMNS, C, compile_c, run_python
 
 import leip.runtime as runtime
 from leip.runtime import sources
 from leip.runtime.tail import append_tail
+
+BIG = 9 << 20  # bytes of weights
 
 
 def test_one_two_three_threads_at_once(toy, toy_path):
@@ -159,13 +161,16 @@ def test_fork_join_is_cheap(forkjoin):
     assert ns / 2000 < 20_000
 
 
+@pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize(
     "sanitizer, tasks", [("address,undefined", 0), ("address,undefined", 5), ("thread", 0)]
 )
-def test_sanitizers(tmp_path, sanitizer, tasks):
+def test_sanitizers(tmp_path, sanitizer, tasks, big):
+    """`big`: with weights in the program's tail, some of which move to huge pages meanwhile."""
     program = tmp_path / "stress"
     flags = ["-std=c11", "-g", "-O1", f"-fsanitize={sanitizer}", "-DLRE_NO_SYMVER"]
-    flags += ["-DTOY_POINTER=1", f"-DTOY_TASKS={tasks}", f"-I{sources.INCLUDE}"]
+    flags += [f"-DTOY_TASKS={tasks}", f"-I{sources.INCLUDE}"]
+    flags += [f"-DTOY_C_OFFSET={BIG}", "-DHOLD"] if big else ["-DTOY_POINTER=1"]
     if sanitizer == "thread":
         flags += ["-DNO_FORK"]
     else:
@@ -176,6 +181,8 @@ def test_sanitizers(tmp_path, sanitizer, tasks):
     if "cannot find -l" in result.stderr:
         pytest.skip("the sanitizer's library is not installed")
     assert result.returncode == 0, result.stderr
+    if big:
+        append_tail(program, "toy-build-1", [np.full(BIG // 4 + COLUMNS, 2, np.float32).tobytes()])
     result = subprocess.run([str(program)], capture_output=True, text=True, timeout=120)
     if "unexpected memory mapping" in result.stderr:
         pytest.skip("ThreadSanitizer does not work on this kernel")

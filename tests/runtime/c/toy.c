@@ -42,6 +42,9 @@
 #ifndef TOY_C_OFFSET /* in the weights; a large one makes them big */
 #define TOY_C_OFFSET 4096
 #endif
+#ifndef TOY_ARENA
+#define TOY_ARENA (64 + 4 * ROWS * COLUMNS)
+#endif
 #ifndef TOY_DENSE
 #define TOY_DENSE WEIGHTS
 #endif
@@ -171,7 +174,7 @@ static const LreStep steps[] = {
     {LRE_STEP_COPY, 0, 1, 1, NULL, copy_args, "copy_3", "", "", 0, 64000},
     {LRE_STEP_COPY, 0, 1, 1, NULL, constant_args, "copy_4", "", "", 0, 8000}};
 
-static const LrePlan plan = {64 + 4 * ROWS * COLUMNS, TOY_WORKSPACE, 2, 4, 9, 5, inputs, outputs, buffers, steps};
+static const LrePlan plan = {TOY_ARENA, TOY_WORKSPACE, 2, 4, 9, 5, inputs, outputs, buffers, steps};
 static const LrePlan* const plans[] = {&plan};
 #ifdef TOY_FEATURES
 static const char* const features[] = {TOY_FEATURES};
