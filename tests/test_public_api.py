@@ -31,7 +31,9 @@ def test_compile_and_load_keep_their_parameters() -> None:
         "dump_ir, verify, verify_inputs, threads, jobs, plugins, cache_dir, cc, progress"
     )
     assert parameters(leip.optimize) == "model, passes, level, target, input_shapes, plugins"
-    assert parameters(leip.load) == "path, inference_context, threads, crc_check, flush_denormals"
+    assert parameters(leip.load) == (
+        "path, inference_context, threads, crc_check, flush_denormals, map_weights"
+    )
 
 
 def test_plugins_api() -> None:
