@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from .progress import Clock, Progress
 from .resolver import checked_features
 from .schema import ModelFacts, make_schema, to_json
 from .toolchain import Toolchain, find_toolchain
+from .views import find_views
 
 __all__ = ["BuildOptions", "BuildResult", "ChosenKernel", "build_object", "choose_kernels"]
 
@@ -114,18 +115,27 @@ class BuildResult:
         return str(self.schema["build_id"])
 
 
-def choose_kernels(graph: Graph, options: BuildOptions) -> list[ChosenKernel]:
-    """Choose a template and config for every kernel, and note it in the node's attributes."""
+def choose_kernels(
+    graph: Graph, options: BuildOptions, free: Container[Node] = ()
+) -> list[ChosenKernel]:
+    """Choose a template and config for every kernel, and note it in the node's attributes.
+
+    Kernels in `free` are views: they need none.
+    """
     choices: dict[str, Choice] = {}
     chosen = []
     for node in graph.nodes():
         if node.op != "kernel":
             continue
+        assert isinstance(node.attrs, KernelAttrs)
+        if node in free:
+            why = "its operands or results are contiguous pieces, placed where they belong"
+            node.attrs = dataclasses.replace(node.attrs, template="view", why=why)
+            continue
         task = Task.of_kernel(node, options.target, options.threads, options.level)
         if task.key not in choices:
             choices[task.key] = select(task, options.overrides.get(task.key))
         choice = choices[task.key]
-        assert isinstance(node.attrs, KernelAttrs)
         node.attrs = dataclasses.replace(
             node.attrs,
             template=choice.template.name,
@@ -165,7 +175,8 @@ def build_object(
     clock = Clock()
     toolchain = find_toolchain(options.target.triple, options.cc)
     with clock("choose"):
-        chosen = choose_kernels(graph, options)
+        views = find_views(graph)
+        chosen = choose_kernels(graph, options, views.free)
     with clock("kernels"):
         objects = build_kernels(
             [kernel.request for kernel in chosen],
@@ -175,7 +186,8 @@ def build_object(
         )
     weights = WeightStore()
     with clock("plan"):
-        plan = make_plan(graph, [_plan_kernel(k, objects[k.request.key]) for k in chosen], weights)
+        kernels = [_plan_kernel(kernel, objects[kernel.request.key]) for kernel in chosen]
+        plan = make_plan(graph, kernels, weights, views)
     used = {objects[k.request.key].symbol: objects[k.request.key].data for k in chosen}
     work = folder / "build"
     work.mkdir(parents=True, exist_ok=True)

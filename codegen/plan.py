@@ -6,7 +6,6 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import BuildError
 from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.structure import KernelAttrs
@@ -15,6 +14,7 @@ from ..schedules.template import Pack
 from . import memory
 from .constants import WeightStore, stored_type
 from .memory import Lifetime
+from .views import Views, find_views
 
 __all__ = ["Argument", "Buffer", "Io", "Kernel", "Place", "Plan", "Step", "make_plan"]
 
@@ -67,11 +67,12 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Argument:
-    """A view on a buffer, as a kernel sees it."""
+    """A view on a buffer, as a kernel sees it; `offset` in bytes."""
 
     buffer: int
     dtype: DType
     shape: tuple[int, ...]
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,27 +126,32 @@ class Plan:
         return sum(step.flops for step in self.steps)
 
 
-def make_plan(graph: Graph, kernels: Sequence[Kernel], weights: WeightStore) -> Plan:
+def make_plan(
+    graph: Graph, kernels: Sequence[Kernel], weights: WeightStore, views: Views | None = None
+) -> Plan:
     """Lay out memory and order the steps.
 
     Args:
         graph: Holds inputs, constants, kernels, and reshapes between plain layouts.
-        kernels: One for every kernel node.
+        kernels: One for every kernel node that must run.
         weights: Filled with the constants that kernels read.
+        views: Which values live in others, and so which kernels need not run; None: found here.
 
     Raises:
         BuildError: If the graph holds anything else.
     """
-    return _Planner(graph, kernels, weights).plan()
+    return _Planner(graph, kernels, weights, views or find_views(graph)).plan()
 
 
 class _Planner:
-    def __init__(self, graph: Graph, kernels: Sequence[Kernel], weights: WeightStore) -> None:
+    def __init__(
+        self, graph: Graph, kernels: Sequence[Kernel], weights: WeightStore, views: Views
+    ) -> None:
         self.graph = graph
         self.weights = weights
         self.kernels = {kernel.node: kernel for kernel in kernels}
-        self.order = [node for node in graph.nodes() if node.op == "kernel"]
-        self.roots = self._find_roots()
+        self.views = views
+        self.order = [n for n in graph.nodes() if n.op == "kernel" and n not in views.free]
         self.buffers: list[Buffer] = []
         self.of_root: dict[Value, int] = {}
         self.of_weights: dict[tuple[int, int], int] = {}
@@ -157,7 +163,7 @@ class _Planner:
             self.of_root[value] = self._buffer(Place.INPUT, value.type.nbytes, index=index)
         copies: list[tuple[int, Value]] = []
         for index, value in enumerate(graph.outputs):
-            root = self.roots[value]
+            root = self.views.root(value)
             buffer = self._buffer(Place.OUTPUT, value.type.nbytes, index=index)
             if root.node.op == "kernel" and root not in self.of_root:
                 self.of_root[root] = buffer  # the kernel writes where the caller wants it
@@ -183,21 +189,6 @@ class _Planner:
             self.dense_bytes,
         )
 
-    def _find_roots(self) -> dict[Value, Value]:
-        """For each value the one whose memory it is: reshapes cost nothing."""
-        roots: dict[Value, Value] = {}
-        for node in self.graph.nodes():
-            if node.op == "reshape":
-                source, target = node.inputs[0], node.output
-                if source.layout is not None or target.layout is not None:
-                    raise BuildError(f"reshape of {source.type} to {target.type} is not a view")
-                roots[target] = roots[source]
-            elif node.op in ("input", "constant", "kernel"):
-                roots.update((value, value) for value in node.outputs)
-            else:
-                raise BuildError(f"{node.op} stands outside of a kernel", str(node))
-        return roots
-
     def _buffer(self, place: Place, size: int, *, offset: int = 0, index: int = 0) -> int:
         self.buffers.append(Buffer(place, size, offset, index))
         return len(self.buffers) - 1
@@ -208,16 +199,17 @@ class _Planner:
         last: dict[Value, int] = {}
         used: list[list[Value]] = []  # by step
         for at, node in enumerate(self.order):
-            for value in node.outputs:
-                if value not in self.of_root:
+            made = [self.views.root(value) for value in node.outputs]
+            for value in dict.fromkeys(made):
+                if value not in self.of_root and value not in first:
                     values.append(value)
                     first[value] = last[value] = at
-            touched = [*(self.roots[value] for value in node.inputs), *node.outputs]
+            touched = [*(self.views.root(value) for value in node.inputs), *made]
             used.append([value for value in dict.fromkeys(touched) if value in first])
             last.update((value, at) for value in used[-1])
         for number, (_, value) in enumerate(copies):
-            if self.roots[value] in first:
-                last[self.roots[value]] = len(self.order) + number
+            if self.views.root(value) in first:
+                last[self.views.root(value)] = len(self.order) + number
         numbers = {value: index for index, value in enumerate(values)}
         lifetimes = [Lifetime(v.type.nbytes, first[v], last[v]) for v in values]
         mates = {
@@ -240,13 +232,13 @@ class _Planner:
         for node in self.order:
             packs = self.kernels[node].packs
             for index, value in enumerate(node.inputs):
-                root, pack = self.roots[value], packs.get(index)
+                root, pack = self.views.root(value), packs.get(index)
                 if root.is_constant:
                     key = (root.constant.hash, pack.key if pack is not None else "")
                     picked = _picks_rows(node, index) and (key not in reads or reads[key][2])
                     reads[key] = (root, pack, picked)
         for _, value in copies:
-            root = self.roots[value]
+            root = self.views.root(value)
             if root.is_constant:
                 reads[root.constant.hash, ""] = (root, None, False)
         for table in (False, True):
@@ -283,7 +275,7 @@ class _Planner:
         return Step(f"copy_{number}", "", (source,), (target,), bytes=size, serial=True)
 
     def _operand(self, value: Value, pack: Pack | None) -> Argument:
-        root = self.roots[value]
+        root = self.views.root(value)
         if not root.is_constant:
             return self._argument(value)
         offset = self.weights.add(root.constant, pack)
@@ -295,8 +287,8 @@ class _Planner:
         return Argument(self.of_weights[key], kind.dtype, shape)
 
     def _argument(self, value: Value) -> Argument:
-        buffer = self.of_root[self.roots[value]]
-        return Argument(buffer, value.dtype, value.type.physical_shape)
+        root, offset = self.views.places[value]
+        return Argument(self.of_root[root], value.dtype, value.type.physical_shape, offset)
 
     def _bytes(self, argument: Argument) -> int:
         return self.buffers[argument.buffer].bytes

@@ -73,7 +73,7 @@ class _Writer:
     def _argument(self, argument: Argument) -> str:
         shape = argument.shape
         return (
-            f"{{{argument.buffer}u, {_dtype(argument.dtype)}, 1, {len(shape)}, 0u, "
+            f"{{{argument.buffer}u, {_dtype(argument.dtype)}, 1, {len(shape)}, {argument.offset}u, "
             f"{self._shape(shape)}, 0}}"
         )
 

@@ -107,7 +107,7 @@ def test_broadcast_that_grows_stays_outside():
     assert bodies(run_pass("fuse-conv", net).graph) == ["conv"]
 
 
-def test_prologue_is_an_option():
+def test_prologue_of_a_pointwise_conv():
     net = parse_graph(
         graph(
             X,
@@ -117,8 +117,23 @@ def test_prologue_is_an_option():
             return %y""",
         )
     )
-    assert bodies(run_pass("fuse-conv", net.copy()).graph) == ["conv"]
-    assert bodies(run_pass("fuse-conv{prologue=true}", net).graph) == ["relu+conv"]
+    assert bodies(run_pass("fuse-conv{prologue=false}", net.copy()).graph) == ["conv"]
+    assert bodies(run_pass("fuse-conv", net).graph) == ["relu+conv"]
+
+
+def test_an_epilogue_is_no_prologue():
+    net = parse_graph(
+        graph(
+            X,
+            f"""{WEIGHTS}
+            %w = constant {{value=random(1)}} : f32[4,4,1,1]
+            %a = conv(%x, %w0) {ATTRS}
+            %b = relu(%a)
+            %y = conv(%b, %w) {{strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}}
+            return %y""",
+        )
+    )
+    assert bodies(run_pass("fuse-conv", net).graph) == ["conv+relu", "conv"]
 
 
 def test_keeps(check_pass):
