@@ -11,11 +11,12 @@ import itertools
 import math
 
 from .graph import Graph, Node
+from .layout import Layout
 from .ops import ConcatAttrs, SliceAttrs, SplitAttrs
 from .ops.slice import slice_ranges
 from .types import TensorType
 
-__all__ = ["cut_offsets", "joined_offsets"]
+__all__ = ["cut_offsets", "is_contiguous", "joined_offsets"]
 
 
 def joined_offsets(body: Graph) -> tuple[int, ...] | None:
@@ -26,14 +27,11 @@ def joined_offsets(body: Graph) -> tuple[int, ...] | None:
     node = _only_node(body)
     if node is None or not isinstance(node.attrs, ConcatAttrs):
         return None
-    if list(node.inputs) != list(body.inputs) or any(
-        v.layout != node.output.layout for v in node.inputs
-    ):
+    if list(node.inputs) != list(body.inputs):
         return None
-    axis = node.attrs.axis % node.output.rank
-    sizes = [value.shape[axis] for value in node.inputs]
-    starts = [0, *itertools.accumulate(sizes)][:-1]
-    return _offsets(node.output.type, axis, starts, sizes)
+    if any(value.layout != node.output.layout for value in node.inputs):
+        return None
+    return _joined(node, node.output.layout)
 
 
 def cut_offsets(body: Graph) -> tuple[int, ...] | None:
@@ -44,9 +42,33 @@ def cut_offsets(body: Graph) -> tuple[int, ...] | None:
     node = _only_node(body)
     if node is None or len(body.inputs) != 1 or list(node.outputs) != list(body.outputs):
         return None
-    whole = node.inputs[0].type
-    if any(value.layout != whole.layout for value in node.outputs):
+    if any(value.layout != node.inputs[0].layout for value in node.outputs):
         return None
+    return _cut(node, node.inputs[0].layout)
+
+
+def is_contiguous(node: Node, layout: Layout | None) -> bool:
+    """Whether a concat, split or slice is nothing but addresses if its values stand in a layout."""
+    if isinstance(node.attrs, ConcatAttrs):
+        return _joined(node, layout) is not None
+    return _cut(node, layout) is not None
+
+
+def _only_node(body: Graph) -> Node | None:
+    nodes = [node for node in body.nodes() if node.op != "input"]
+    return nodes[0] if len(nodes) == 1 else None
+
+
+def _joined(node: Node, layout: Layout | None) -> tuple[int, ...] | None:
+    assert isinstance(node.attrs, ConcatAttrs)
+    axis = node.attrs.axis % node.output.rank
+    sizes = [value.shape[axis] for value in node.inputs]
+    starts = [0, *itertools.accumulate(sizes)][:-1]
+    return _offsets(node.output.type.with_(layout=layout), axis, starts, sizes)
+
+
+def _cut(node: Node, layout: Layout | None) -> tuple[int, ...] | None:
+    whole = node.inputs[0].type.with_(layout=layout)
     if isinstance(node.attrs, SplitAttrs):
         axis, sizes = node.attrs.axis % whole.rank, list(node.attrs.sizes)
         return _offsets(whole, axis, [0, *itertools.accumulate(sizes)][:-1], sizes)
@@ -58,11 +80,6 @@ def cut_offsets(body: Graph) -> tuple[int, ...] | None:
         return None
     taken = ranges[cut[0]]
     return _offsets(whole, cut[0], [taken.start], [len(taken)])
-
-
-def _only_node(body: Graph) -> Node | None:
-    nodes = [node for node in body.nodes() if node.op != "input"]
-    return nodes[0] if len(nodes) == 1 else None
 
 
 def _offsets(

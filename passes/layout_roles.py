@@ -11,6 +11,7 @@ from ..ir.layout import Layout
 from ..ir.op import Pattern
 from ..ir.ops import ConvAttrs
 from ..ir.ops.slice import slice_ranges
+from ..ir.pieces import is_contiguous
 from ..ir.types import TensorType
 
 
@@ -160,6 +161,8 @@ class ModelledCost:
             for value in (*kernel.inputs, *kernel.outputs)
             if not value.is_constant
         )
+        if _is_free(kernel, layout):
+            return 0
         time = traffic / self.bytes_per_ns
         for node in body.nodes():
             if node.op == "conv":
@@ -183,6 +186,17 @@ class ModelledCost:
         if attrs.groups in (1, inputs) and (attrs.groups == 1 or inputs == outputs):
             return True
         return all(size // attrs.groups % self.block == 0 for size in (inputs, outputs))
+
+
+def _is_free(kernel: Node, layout: Layout | None) -> bool:
+    """Whether a kernel only joins or cuts what stands together in memory anyway."""
+    body: Graph = kernel.attrs.body  # type: ignore[attr-defined]
+    if any(value.node.op in ("input", "constant") for value in kernel.inputs):
+        return False
+    nodes = [node for node in body.nodes() if node.op != "input"]
+    if len(nodes) != 1 or nodes[0].op not in ("concat", "slice", "split"):
+        return False
+    return is_contiguous(nodes[0], layout)
 
 
 def _cuts_blocks(node: Node, block: int) -> bool:

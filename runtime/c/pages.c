@@ -2,7 +2,7 @@
  *
  * With 4 KB pages a core looks up an address every 64 lines, its lookaside buffers reach over some MB
  * only, and its hardware prefetchers stop at every page's end; in a virtual machine a lookup walks two
- * trees. That costs some 10 % of kernels that stream through big operands.
+ * trees. A plain stream from memory reaches 5 to 15 % less than with huge pages.
  */
 #define _GNU_SOURCE
 #include <string.h>

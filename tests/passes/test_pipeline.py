@@ -56,8 +56,8 @@ def test_unknown_level():
 
 
 def test_spaces_and_options():
-    steps = parse_pipeline(" cse , fold-constants{ max_bytes=10 },fuse-conv{prologue=true}")
-    assert format_pipeline(steps) == "cse,fold-constants{max_bytes=10},fuse-conv{prologue=true}"
+    steps = parse_pipeline(" cse , fold-constants{ max_bytes=10 },fuse-conv{prologue=false}")
+    assert format_pipeline(steps) == "cse,fold-constants{max_bytes=10},fuse-conv{prologue=false}"
     assert parse_pipeline("") == []
 
 
