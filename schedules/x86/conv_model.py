@@ -11,7 +11,8 @@ from .tiles import L2_BYTES_PER_CYCLE, L3_BYTES_PER_CYCLE, balance, chunks, roun
 __all__ = ["Knobs", "cost", "ranked"]
 
 MOST_ROWS = 4
-WAITED, PREFETCHED = 0.4, 0.1  # shares of the time that weights take which is not hidden
+
+WAITED, PREFETCHED = 1.3, 0.1  # times what weights need from L3 that is not hidden
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
 Knobs = tuple[int, int, int, int, int, int, str]  # vectors, rows, cols, inner, chunk, band, order
