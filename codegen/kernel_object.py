@@ -54,8 +54,6 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
     """
     import tvm
 
-    from .stack_buffers import PIPELINE
-
     functions: dict[str, Any] = {}
     for index, function in enumerate(lowered.functions):
         name = symbol if index == 0 else f"{symbol}_{index}"
@@ -64,12 +62,28 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
     config = dict(lowered.pass_config)
     if level >= 2:
         config["tirx.disable_assert"] = True
-    with tvm.transform.PassContext(opt_level=3, config=config):
-        library = tvm.tirx.build(module, target=tvm_target(target), pipeline=PIPELINE)
+    try:
+        library = _build(module, config, target)
+    except tvm.error.InternalError as error:
+        if "does not dominate all uses" not in str(error):
+            raise
+        # TVM shares subexpressions also with what stands inside of a Let, but where it puts the
+        # shared one it does not look there: it may not be computed before it is read, which LLVM's
+        # verifier refuses. LLVM finds common subexpressions too.
+        library = _build(module, {**config, "tirx.disable_cse_tir": True}, target)
     with tempfile.TemporaryDirectory(prefix="leip-") as folder:
         path = Path(folder) / "kernel.o"
         library.write_to_file(str(path), "o")
         return without_startup(path.read_bytes())
+
+
+def _build(module: Any, config: dict[str, Any], target: Target) -> Any:
+    import tvm
+
+    from .stack_buffers import PIPELINE
+
+    with tvm.transform.PassContext(opt_level=3, config=config):
+        return tvm.tirx.build(module, target=tvm_target(target), pipeline=PIPELINE)
 
 
 def without_startup(data: bytes) -> bytes:

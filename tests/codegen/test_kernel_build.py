@@ -22,6 +22,16 @@ BODY = """graph "task" (%x: f32[4,16]) {{
 }}
 """
 
+# A summand for each row, behind a relu: TVM shares `row * 6`, and computes it after it is read.
+MATMUL = """graph "task" (%x: f32[58,58], %w: f32[58,33], %b: f32[33], %r: f32[58,1]) {
+  %y = matmul(%x, %w) : f32[58,33]
+  %s = add(%y, %b) : f32[58,33]
+  %t = relu(%s) : f32[58,33]
+  %u = add(%t, %r) : f32[58,33]
+  return %u
+}
+"""
+
 PLUGIN = """
 import os, signal
 from leip.plugin import register_template
@@ -46,6 +56,12 @@ def plugin(folder: Path, name: str, body: str) -> Path:
     path = folder / f"{name}.py"
     path.write_text(PLUGIN.format(name=name, body=body))
     return path
+
+
+def test_a_kernel_that_tvm_breaks_by_sharing_subexpressions(host: Target, pool: WorkerPool) -> None:
+    task = Task(parse_graph(MATMUL), host, 1, 3, (1, 2))
+    config = "vectors=3,rows=6,inner=2,order=panels"
+    assert build_kernels([Request(task, "matmul_f32_packed__x86", config)], pool, None)
 
 
 def test_equal_tasks_once_and_from_the_cache(
