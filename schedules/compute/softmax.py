@@ -6,7 +6,7 @@ from typing import Any
 
 from ...ir.types import TensorType
 from ..context import Context
-from ..view import Expr, View, bind, const
+from ..view import Expr, View, const
 from . import Compute
 from .elements import cast_to, widened
 from .reduce import reduce_axes
@@ -64,19 +64,21 @@ def _log_softmax(
         "softmax_sum",
         lambda value, index: context.math.exp(value - top(*_at(axis, tuple(index)))),
     )
-    # The logarithm once a row, not once an element.
+    # The logarithm once a row, not once an element; apart from the maximum, beside which it is lost
+    # where that is large.
     shift = context.materialise(
         View(
             total.shape,
             total.dtype,
-            lambda *i: bind(top(*i), lambda t: t + context.math.log(total(*i))),
+            lambda *i: context.math.log(total(*i)),
             reach=total.reach,
         ),
         "softmax_shift",
     )
 
     def read(*indices: Expr) -> Expr:
-        return cast_to(x(*indices) - shift(*_at(axis, indices)), dtype)
+        row = _at(axis, indices)
+        return cast_to(x(*indices) - top(*row) - shift(*row), dtype)
 
     return View(x.shape, dtype, read, reach=x.reach)
 

@@ -11,6 +11,7 @@ from samples import EMPTY_SAMPLES, HALF_SAMPLES, SAMPLES
 from tolerances import assert_close
 
 from leip.ir import op as ops
+from leip.ir.ops import SoftmaxAttrs
 from leip.schedules.compute import has_compute
 from leip.schedules.generic.plain import PlainTemplate
 
@@ -49,3 +50,12 @@ def test_half_floats(op: str) -> None:
 @pytest.mark.parametrize("op", sorted(EMPTY_SAMPLES))
 def test_empty_tensors(op: str) -> None:
     compare(op, EMPTY_SAMPLES[op], level=3)
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_log_softmax_of_large_values(level: int) -> None:
+    """Only differences count, so an offset of all costs no digits."""
+    arrays = [np.array([[30000, 30001, 30002, 30002.5]], np.float32)]
+    task = task_of(one_op("log_softmax", SoftmaxAttrs(), [type_of(arrays[0])]), level=level)
+    (kernel,) = build([task], TEMPLATE)
+    np.testing.assert_allclose(kernel.run(arrays)[0], expected(task, arrays)[0], rtol=1e-6)
