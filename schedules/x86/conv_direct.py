@@ -125,7 +125,12 @@ class ConvDirect(Template):
             function = skip_padding_rows(function, p.shape, nest.computed_rows(p.shape))
         if nest.chunks > 1:
             weights = function.params[p.parts.weight_position]
-            function = prefetch_next_chunk(function, weights)
+            function = prefetch_next_chunk(
+                function,
+                weights,
+                lambda nest: nest.start(nest.bindings[2]) // config.vectors,
+                len(("kh", "kw", "co", "ci")),
+            )
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
     def _ranked(self, task: Task) -> list[Config]:

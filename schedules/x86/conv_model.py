@@ -6,13 +6,20 @@ import math
 
 from .conv_nest import Problem
 from .conv_shape import ConvShape, channel_block
-from .tiles import L2_BYTES_PER_CYCLE, L3_BYTES_PER_CYCLE, balance, chunks, rounds
+from .tiles import (
+    L2_BYTES_PER_CYCLE,
+    L3_BYTES_PER_CYCLE,
+    PREFETCHED,
+    WAITED,
+    balance,
+    chunks,
+    rounds,
+)
 
 __all__ = ["Knobs", "cost", "ranked"]
 
 MOST_ROWS = 4
 
-WAITED, PREFETCHED = 1.3, 0.1  # times what weights need from L3 that is not hidden
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
 Knobs = tuple[int, int, int, int, int, int, str]  # vectors, rows, cols, inner, chunk, band, order

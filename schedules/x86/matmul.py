@@ -27,17 +27,29 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
+from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, materialise, simplify
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .moves import PASS_CONFIG, parallel_stage, place_output, vectorize_last
+from .moves import PASS_CONFIG, axes_of, parallel_stage, place_output, vectorize_last
+from .prefetch import prefetch_next_chunk
 from .tails import split_tails
-from .tiles import Machine, balance, chunks, rounds
+from .tiles import (
+    L2_BYTES_PER_CYCLE,
+    L3_BYTES_PER_CYCLE,
+    PREFETCHED,
+    WAITED,
+    Machine,
+    balance,
+    chunks,
+    rounds,
+)
 
 __all__ = ["MatmulPacked"]
 
 DEPTH_STEPS = 4  # multiply-add steps unrolled
+LEAST_ROWS = 8  # below, a product is bound by memory alone
 
 
 @dataclass(frozen=True)
@@ -48,12 +60,17 @@ class Config(Knobs):
         vectors: Vector registers in a panel of B.
         rows: Rows of A in a tile.
         inner: Steps of K that are unrolled; divides K.
+        chunk: Steps of K whose part of B is used for a whole band before the next; divides K.
+            0: all of them, and no partial sums in memory.
+        band: Tiles of rows of one parallel task.
         order: Which loop is outermost: `panels` (B is read once) or `rows` (A is).
     """
 
     vectors: int = knob(2, choices=(1, 2, 3, 4, 6, 8))
     rows: int = knob(6, choices=(1, 4, 6, 7, 8, 14))
     inner: int = knob(4, choices=(1, 2, 4, 8))
+    chunk: int = knob(0, choices=(0, 64, 128, 192, 256))
+    band: int = knob(1, choices=(1, 2, 4, 8, 16))
     order: str = knob("panels", choices=("panels", "rows"))
 
 
@@ -120,10 +137,14 @@ class MatmulPacked(Template):
         validate(p, config)
         sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
         schedule(sch, config, p, bool(p.parts.prologue))
-        size = config.rows * config.vectors * p.machine.lanes * 4 * 2
-        staged = p.parts.data.type.nbytes if p.parts.prologue else 0
         function = split_tails(sch.mod["main"])
-        return Lowered((function,), size + staged + 4096, PASS_CONFIG)
+        if is_chunked(p, config):
+            weights = function.params[p.parts.weight_position]
+            steps = len(("ko", "ki"))
+            function = prefetch_next_chunk(
+                function, weights, lambda nest: nest.start(nest.bindings[1]), steps
+            )
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
 # --- the model --------------------------------------------------------------------------------
@@ -138,27 +159,63 @@ def ranked(p: Problem, threads: int) -> list[Config]:
         for rows in chunks(p.rows, p.machine.registers):
             if not p.machine.fits(vectors, rows):
                 continue
-            for order in ("panels", "rows"):
-                config = Config(vectors, rows, inner, order)
-                costs[config] = cost(p, config, threads)
+            for chunk in dict.fromkeys((0, chunk_steps(p, vectors, inner))):
+                for band in bands(p, vectors, rows, chunk):
+                    for order in ("panels", "rows"):
+                        config = Config(vectors, rows, inner, chunk, band, order)
+                        costs[config] = cost(p, config, threads)
     return sorted(costs, key=lambda c: costs[c])
+
+
+def chunk_steps(p: Problem, vectors: int, inner: int) -> int:
+    """The most steps of K whose part of a panel stays in the first-level cache; 0 if all do."""
+    most = p.machine.l1 * 3 // 4 // (vectors * p.machine.lanes * 4)
+    if p.depth <= most or p.rows < LEAST_ROWS:
+        return 0
+    return max((n for n in range(inner, most + 1, inner) if p.depth % n == 0), default=0)
+
+
+def bands(p: Problem, vectors: int, rows: int, chunk: int) -> list[int]:
+    """Tiles that may make up a band: its partial sums stay in the second-level cache."""
+    if not chunk:
+        return [1]
+    strips = rounds(p.rows, rows)
+    most = max(1, p.machine.l2 // 4 // (rows * vectors * p.machine.lanes * 4))
+    return sorted({n for n in (rounds(strips, parts) for parts in (1, 2, 4, 8)) if n <= most})
 
 
 def cost(p: Problem, config: Config, threads: int) -> float:
     """Cycles of the slowest thread by the model."""
     machine = p.machine
     panels = rounds(p.cols, config.vectors * machine.lanes)
-    strips = rounds(p.rows, config.rows)
-    weights = config.vectors * machine.lanes * p.depth * 4
-    step = machine.step_cycles(config.vectors, config.rows, weights <= machine.l1 // 4)
-    burst = 1 + config.rows * config.vectors / machine.registers
-    finish = config.rows * config.vectors * (2.0 * burst if p.whole else 5.0)
+    bands = rounds(p.rows, config.rows * config.band)
+    strips = bands * config.band
+    panel = config.vectors * machine.lanes * p.depth * 4
+    held = panel * config.chunk // p.depth if config.chunk else panel
+    step = machine.step_cycles(config.vectors, config.rows, held <= machine.l1 * 3 // 4)
+    tile = config.rows * config.vectors
+    burst = 1 + tile / machine.registers
+    finish = tile * (2.0 * burst if p.whole else 5.0)
+    if config.chunk:  # partial sums are loaded, added and stored
+        finish += 3.0 * tile * (p.depth // config.chunk)
     body = panels * strips * (p.depth * step + finish + 10)
     if config.order == "panels":
         again = machine.stream_cycles(p.rows * p.depth * 4, panels - 1)
     else:
-        again = machine.stream_cycles(p.cols * p.depth * 4, strips - 1) + 0.01 * body
-    return max(body + again / 16, again) * balance(panels * strips, threads)
+        again = machine.stream_cycles(p.cols * p.depth * 4, bands - 1) + 0.01 * body
+    # The first tile of every panel waits for weights from beyond the second-level cache, and the
+    # first of every band for those that come from there.
+    total = p.cols * p.depth * 4
+    prefetched = config.chunk and config.band > 1
+    waited = total * (PREFETCHED if prefetched else WAITED) / L3_BYTES_PER_CYCLE
+    if config.chunk:
+        waited += total * bands / L2_BYTES_PER_CYCLE * 0.25
+    return (max(body + again / 16, again) + waited) * balance(panels * bands, threads)
+
+
+def is_chunked(p: Problem, config: Config) -> bool:
+    """Whether partial sums stand in memory."""
+    return 0 < config.chunk < p.depth
 
 
 def validate(p: Problem, config: Config) -> None:
@@ -170,26 +227,32 @@ def validate(p: Problem, config: Config) -> None:
     need(min(config.vectors, config.rows, config.inner) >= 1, "a size is below 1")
     need(config.order in ("panels", "rows"), f"order {config.order} is unknown")
     need(p.depth % config.inner == 0, f"inner does not divide K = {p.depth}")
+    chunk = config.chunk or p.depth
+    need(p.depth % chunk == 0 and chunk % config.inner == 0, f"chunk does not divide K = {p.depth}")
+    strips = rounds(p.rows, config.rows)
+    need(1 <= config.band <= strips, f"the band exceeds {strips} tiles of rows")
+    need(config.band == 1 or is_chunked(p, config), "bands are for chunks")
     tile = config.vectors * config.rows
     need(tile <= 2 * p.machine.registers, f"{tile} accumulators are far beyond the registers")
 
 
 def panel_pack(p: Problem, config: Config) -> Pack:
-    """B as [panels, K / inner, inner, vectors, lanes], columns padded with zeros."""
+    """B as [panels, K / chunk, chunk / inner, inner, vectors, lanes], columns zero-padded."""
     lanes, inner = p.machine.lanes, config.inner
     panels = rounds(p.cols, config.vectors * lanes)
     attrs: Any = p.parts.node.attrs
     transposed = attrs.transpose_b
     depth, cols = p.depth, p.cols
-    shape = (panels, depth // inner, inner, config.vectors, lanes)
+    chunk = config.chunk or depth
+    shape = (panels, depth // chunk, chunk // inner, inner, config.vectors, lanes)
 
     def apply(array: np.ndarray) -> np.ndarray:
         b = array.reshape(array.shape[-2:])
         b = b.T if transposed else b
-        wide = np.zeros((depth, panels * shape[3] * lanes), b.dtype)
+        wide = np.zeros((depth, panels * config.vectors * lanes), b.dtype)
         wide[:, :cols] = b
-        split = wide.reshape(depth // inner, inner, panels, shape[3], lanes)
-        return np.ascontiguousarray(split.transpose(2, 0, 1, 3, 4))
+        split = wide.reshape(*shape[1:4], panels, config.vectors, lanes)
+        return np.ascontiguousarray(split.transpose(3, 0, 1, 2, 4, 5))
 
     return Pack(TensorType(DType.F32, shape), apply, f"panels{shape}{transposed}")
 
@@ -206,7 +269,8 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
         if parts.prologue:
             type = TensorType(parts.data.dtype, data.shape)
             data = View.of_tensor(materialise(data, type, "pre"), type)
-        return accumulated_view(p, accumulate(p, config, data, operands[1].tensor))
+        acc = accumulate(p, config, data, operands[1].tensor)
+        return accumulated_view(p, acc, p.buffered and not is_chunked(p, config))
 
     body = lower_anchored(parts, packs, anchor, lambda view: flat_stage(p, view))
     result = body.views[parts.output]
@@ -232,35 +296,41 @@ def ravel(indices: Sequence[Any], shape: Sequence[int]) -> Any:
 
 
 def accumulate(p: Problem, config: Config, data: View, panels: Any) -> Any:
-    """acc[panel, row, vector, lane], over whole tiles."""
+    """acc[panel, row, vector, lane], over whole tiles; with chunks the sum of those of all."""
     lanes = p.machine.lanes
     attrs: Any = p.parts.node.attrs
-    rows = rounds(p.rows, config.rows) * config.rows
-    ko = te.reduce_axis((0, p.depth // config.inner), "ko")
+    step = config.rows * config.band
+    rows = rounds(p.rows, step) * step
+    chunk = config.chunk or p.depth
+    ko = te.reduce_axis((0, chunk // config.inner), "ko")
     ki = te.reduce_axis((0, config.inner), "ki")
 
-    def element(panel: Any, row: Any, vector: Any, lane: Any) -> Any:
+    def element(part: Any, panel: Any, row: Any, vector: Any, lane: Any) -> Any:
         inside = tirx.min(row, p.rows - 1) if rows > p.rows else row
-        k = ko * config.inner + ki
+        k = part * chunk + ko * config.inner + ki
         if attrs.transpose_a:
             value = data(*[0] * (data.rank - 2), k, inside)
         else:
             value = data(*unravel(inside, data.shape[:-1]), k)
-        return te.sum(value * panels[panel, ko, ki, vector, lane], axis=[ko, ki])
+        return te.sum(value * panels[panel, part, ko, ki, vector, lane], axis=[ko, ki])
 
     shape = (rounds(p.cols, config.vectors * lanes), rows, config.vectors, lanes)
-    return te.compute(shape, element, name="acc")
+    if not is_chunked(p, config):
+        return te.compute(shape, lambda *at: element(0, *at), name="acc")
+    parts = te.compute((p.depth // chunk, *shape), element, name="acc")
+    kk = te.reduce_axis((0, p.depth // chunk), "kk")
+    return te.compute(shape, lambda *at: te.sum(parts(kk, *at), axis=[kk]), name="sum")
 
 
-def accumulated_view(p: Problem, acc: Any) -> View:
+def accumulated_view(p: Problem, acc: Any, buffered: bool) -> View:
     """The anchor's logical result, read through the stage `tile` where the tile is buffered."""
     value = p.parts.node.output
     _, _, vectors, lanes = (int(size) for size in acc.shape)
     width = vectors * lanes
     tile = acc
-    if p.buffered and p.whole:  # `flat` has vectors too: TVM cannot invert `v % vectors * lanes`
+    if buffered and p.whole:  # `flat` has vectors too: TVM cannot invert `v % vectors * lanes`
         tile = te.compute(acc.shape, lambda *at: acc(*at), name="tile")
-    elif p.buffered:
+    elif buffered:
         shape = (*acc.shape[:2], width)
         tile = te.compute(shape, lambda n, i, j: acc(n, i, j // lanes, j % lanes), name="tile")
 
@@ -299,22 +369,50 @@ def flat_stage(p: Problem, result: View) -> View:
 
 
 def schedule(sch: Any, config: Config, p: Problem, staged: bool) -> None:
-    """panel row vector lane | ko ki  ->  parallel(panel, rows) ko ki unrolled(row, vector) lane."""
-    acc = sch.get_sblock("acc")
+    """panel row vector lane | ko ki  ->  parallel(panel, rows) ko ki unrolled(row, vector) lane;
+
+    with chunks: parallel(panel, band) chunk strip: ko ki unrolled(row, vector) lane."""
     sch.reverse_compute_inline(sch.get_sblock("out"))
     out = sch.get_sblock("flat")
     if staged:
         parallel_stage(sch, sch.get_sblock("pre"), p.machine.lanes)
-    panel, row, vector, lane, ko, ki = sch.get_loops(acc)
-    outer, inner = sch.split(row, [None, config.rows])
+    chunked = is_chunked(p, config)
+    block = sch.get_sblock("sum" if chunked else "acc")
+    panel, row, vector, lane, *reductions = sch.get_loops(block)
+    outer, strip, inner = sch.split(row, [None, config.band, config.rows])
     shared = [panel, outer] if config.order == "panels" else [outer, panel]
-    sch.reorder(*shared, ko, ki, inner, vector, lane)
+    before, after = (reductions, []) if chunked else ([], reductions)
+    sch.reorder(*shared, *before, strip, *after, inner, vector, lane)
     parallel = sch.fuse(*shared)
     sch.parallel(parallel)
-    for loop in (ki, inner, vector):
-        sch.unroll(loop)
-    sch.vectorize(lane)
-    place_output(sch, out, parallel, buffered=p.buffered, vectorized=p.whole)
+    if chunked:
+        schedule_chunks(sch, block, parallel, strip, reductions[0])
+        sch.reverse_compute_at(out, parallel, preserve_unit_loops=True)
+        if p.whole:
+            sch.vectorize(axes_of(sch, out)[-1])
+    else:
+        for loop in (reductions[1], inner, vector):
+            sch.unroll(loop)
+        sch.vectorize(lane)
+        place_output(sch, out, strip, buffered=p.buffered, vectorized=p.whole)
     if not p.whole:
         vectorize_last(sch, out, p.machine.lanes)
+    if not chunked:
+        sch.decompose_reduction(block, reductions[0])
+
+
+def schedule_chunks(sch: Any, total: Any, parallel: Any, strip: Any, chunk: Any) -> None:
+    """sum += acc, a register tile, for every strip of a chunk."""
+    acc = sch.get_sblock("acc")
+    *tile, lane = sch.get_loops(total)[-3:]
+    for loop in tile:
+        sch.unroll(loop)
+    sch.vectorize(lane)
+    sch.compute_at(acc, strip, preserve_unit_loops=True)
+    _, _, row, vector, lane, ko, ki = axes_of(sch, acc)
+    sch.reorder(ko, ki, row, vector, lane)
+    for loop in (ki, row, vector):
+        sch.unroll(loop)
+    sch.vectorize(lane)
+    sch.decompose_reduction(total, chunk)
     sch.decompose_reduction(acc, ko)

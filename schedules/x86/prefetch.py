@@ -7,6 +7,7 @@ every tile of a band asks for its part of the next chunk, a little in every step
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tvm import tirx
@@ -20,7 +21,9 @@ LINE = 64  # bytes
 _READ, _INTO_L2, _DATA = 0, 2, 1
 
 
-def prefetch_next_chunk(function: Any, weights: Any) -> Any:
+def prefetch_next_chunk(
+    function: Any, weights: Any, panel: Callable[[UpdateNest], Any], steps: int
+) -> Any:
     """Add prefetches to the innermost reduction loop of the block `acc_update`.
 
         for chunk: for tile: for step of the reduction: acc += x * w[panel, chunk, step, …]
@@ -31,26 +34,29 @@ def prefetch_next_chunk(function: Any, weights: Any) -> Any:
     behind it.
 
     Args:
-        function: A scheduled nest (`conv_nest.Nest`) with chunks.
-        weights: Its parameter of weights, of shape
-            [panels, chunks, KH, KW, channels / inner, inner, vectors, lanes].
+        function: A scheduled nest; the first variable of the block is the chunk, the last ones
+            are the reductions.
+        weights: Its parameter of weights: [panels, chunks, …reductions, vectors, lanes].
+        panel: Gives the index of the panel from the bindings of the block's variables.
+        steps: How many reductions there are.
     """
     nest = UpdateNest(function)
-    chunk, _, features, *_, kh, kw, co, ci = nest.bindings
-    _, _, *steps, vectors, lanes = (int(size) for size in weights.shape)
-    panel = nest.start(features) // vectors
+    chunk, reductions = nest.bindings[0], nest.bindings[-steps:]
+    _, _, *sizes, vectors, lanes = (int(size) for size in weights.shape)
     position: Any = tirx.const(0, "int32")
     tiles = 1
-    for loop in nest.between(chunk, kh):
+    for loop in nest.between(chunk, reductions[0]):
         position = position * loop.extent + loop.loop_var
         tiles *= int(loop.extent)
-    for index, size in zip((kh, kw, co, ci), steps):
+    for index, size in zip(reductions, sizes, strict=True):
         position = position * size + index
     stride = rounds(vectors * lanes, tiles)
     touches = []
     for line in range(rounds(stride * 4, LINE)):
-        place = [panel, nest.start(chunk) + 1, 0, 0, 0, 0, 0, position * stride + line * LINE // 4]
-        address = tirx.address_of(tirx.BufferLoad(weights, place))
+        place = [panel(nest), nest.start(chunk) + 1, *[0] * (steps + 1)]
+        address = tirx.address_of(
+            tirx.BufferLoad(weights, [*place, position * stride + line * LINE // 4])
+        )
         arguments = [address, *(tirx.const(n, "int32") for n in (_READ, _INTO_L2, _DATA))]
         touches.append(tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", *arguments)))
-    return change_body(function, ci, lambda body: tirx.SeqStmt([*touches, body]))
+    return change_body(function, reductions[-1], lambda body: tirx.SeqStmt([*touches, body]))

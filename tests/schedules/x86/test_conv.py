@@ -71,6 +71,53 @@ def test_direct_tiles(cols: int, kernel: int) -> None:
     check_task(task, template, config)
 
 
+@pytest.mark.parametrize("cols", [5, 7, 13])
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("prologue", [False, True])
+def test_direct_chunks(cols: int, kernel: int, prologue: bool) -> None:
+    """Partial sums of bands, with bands and tiles that divide the image and that do not."""
+    for target in host_targets():
+        lanes = min(16, target.vector_bits // 32)
+        task = conv_task(
+            48, (5, 13), 40, (kernel, kernel), pads=kernel // 2, blocks=(lanes, lanes),
+            target=target, residual=True, prologue=prologue,
+        )  # fmt: skip
+        template = ConvDirect()
+        default = template.default(task)
+        for band in (1, 2, 3):
+            config = dataclasses.replace(
+                default, vectors=2, rows=1, cols=cols, inner=8, chunk=16, band=band
+            )
+            check_task(task, template, config)
+
+
+def test_the_next_chunk_is_prefetched() -> None:
+    task = conv_task(64, (7, 7), 64, (1, 1))
+    template = ConvDirect()
+    config = dataclasses.replace(template.default(task), cols=7, chunk=32, band=7, inner=16)
+    assert "prefetch" in template.build(task, config).functions[0].script()
+    config = dataclasses.replace(config, chunk=0, band=1)
+    assert "prefetch" not in template.build(task, config).functions[0].script()
+
+
+def test_window_rows_in_the_padding_are_skipped() -> None:
+    task = conv_task(16, (7, 7), 16, (3, 3), pads=1)
+    script = ConvDirect().build(task, ConvDirect().default(task)).functions[0].script()
+    assert "if T.bool" not in script
+    assert any(line.strip().startswith("if ") and "kh" in line for line in script.splitlines())
+
+
+def test_pixels_are_one_row_whose_last_tile_is_moved_back() -> None:
+    task = conv_task(16, (7, 7), 16, (1, 1))
+    template = ConvDirect()
+    config = dataclasses.replace(template.default(task), cols=13, chunk=0, band=1)
+    script = template.build(task, config).functions[0].script()
+    assert "T.where" not in script, "no pixel is guarded"
+    assert "T.min(" in script and "(1, 1, 49, 16)" in script
+    config = dataclasses.replace(config, cols=7)
+    assert "T.min(" not in template.build(task, config).functions[0].script()
+
+
 def test_every_config_of_a_space_is_right() -> None:
     for template, task in (
         (ConvDirect(), conv_task(16, (9, 9), 40, (3, 3), pads=1, blocks=(8, 8))),
@@ -157,13 +204,13 @@ def test_illegal_configs() -> None:
             ConvDirect().build(task, dataclasses.replace(default, **change))
 
 
-@pytest.mark.parametrize("knob", ["vectors", "rows", "cols", "inner", "order"])
+@pytest.mark.parametrize("knob", ["vectors", "rows", "cols", "inner", "chunk", "band", "order"])
 def test_every_knob_of_direct_changes_the_code(knob: str) -> None:
     task = conv_task(32, (14, 14), 64, (3, 3), pads=1)
     template = ConvDirect()
-    config = template.default(task)
+    config = dataclasses.replace(template.default(task), chunk=0, band=1)
     here = template.build(task, config).functions[0].script()
-    others = {"vectors": 1, "rows": 2, "cols": 5, "inner": 4}
+    others = {"vectors": 1, "rows": 2, "cols": 5, "inner": 4, "chunk": 16, "band": 2}
     flipped = "pixels" if config.order == "features" else "features"
     other = dataclasses.replace(config, **{knob: others.get(knob, flipped)})
     assert template.build(task, other).functions[0].script() != here

@@ -37,6 +37,19 @@ def test_packed(name: str) -> None:
         check_task(matmul_task(**PACKED[name], target=target), MatmulPacked())
 
 
+@pytest.mark.parametrize("name", ["heavy epilogue, tail", "batches", "heads split", "prologue"])
+@pytest.mark.parametrize("band", [1, 2, 3])
+def test_packed_chunks(name: str, band: int) -> None:
+    """Partial sums of bands that divide the rows and that do not."""
+    template = MatmulPacked()
+    for target in host_targets():
+        task = matmul_task(**PACKED[name], target=target)
+        config = dataclasses.replace(
+            template.default(task), rows=3, vectors=2, inner=2, chunk=8, band=band
+        )
+        check_task(task, template, config)
+
+
 BATCHED: dict[str, dict[str, Any]] = {
     "scores": dict(a=(1, 3, 17, 8), b=(1, 3, 19, 8), transpose_b=True, epilogue="relu"),
     "divides": dict(a=(1, 2, 16, 32), b=(1, 2, 48, 32), transpose_b=True, bias=False),
@@ -87,17 +100,25 @@ def test_refusals(template: Any, task: Any, reason: str) -> None:
 def test_illegal_configs() -> None:
     task = matmul_task((8, 10), (10, 32))
     default = MatmulPacked().default(task)
-    for change in (dict(inner=4), dict(vectors=0), dict(order="x"), dict(rows=999)):
+    for change in (
+        dict(inner=4),
+        dict(vectors=0),
+        dict(order="x"),
+        dict(rows=999),
+        dict(band=2),
+        dict(chunk=3),
+    ):
         with pytest.raises(InvalidConfig):
             MatmulPacked().build(task, dataclasses.replace(default, **change))
 
 
-@pytest.mark.parametrize("knob", ["vectors", "rows", "inner", "order"])
+@pytest.mark.parametrize("knob", ["vectors", "rows", "inner", "chunk", "band", "order"])
 def test_every_knob_changes_the_code(knob: str) -> None:
     task = matmul_task((64, 64), (64, 256))
     template = MatmulPacked()
-    config = template.default(task)
+    config = dataclasses.replace(template.default(task), inner=4, chunk=16, band=2)
     here = template.build(task, config).functions[0].script()
     flipped = "rows" if config.order == "panels" else "panels"
-    other = dataclasses.replace(config, **{knob: {"order": flipped}.get(knob, 1)})
+    others = {"order": flipped, "chunk": 32}
+    other = dataclasses.replace(config, **{knob: others.get(knob, 1)})
     assert template.build(task, other).functions[0].script() != here
