@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,8 +34,23 @@ class Leip(Runner):
         self.report = leip.compile(
             model, out, optimization={"kernel": level}, threads=threads, **options
         )
+        self.out, self.threads = out, threads
         self.engine = leip.load(out, threads=threads)
         self.feeds = dict(feeds)
+
+    @property
+    def kernels(self) -> list[str]:
+        """Symbols of the kernels, in the order of the plan."""
+        return [kernel["symbol"] for kernel in self.engine.get_metadata()["kernels"]]
+
+    def again(self) -> Leip:
+        """A second runner on the same object (A/A)."""
+        import leip
+
+        twin = copy.copy(self)
+        twin.name = f"{self.name} again"
+        twin.engine = leip.load(self.out, threads=self.threads)
+        return twin
 
     def run(self) -> dict[str, np.ndarray]:
         return self.engine.infer(self.feeds)

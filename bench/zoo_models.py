@@ -41,14 +41,16 @@ def zoo_folder() -> Path:
     return folder
 
 
-def zoo_model(name: str) -> Path:
-    """A zoo model with its weights filled in. Raises MissingModel."""
+def zoo_model(name: str, batch: int = 1) -> Path:
+    """A zoo model with its weights filled in, for a batch. Raises MissingModel."""
     folder = zoo_folder()
     cache = Path(os.environ.get("LEIP_ZOO_CACHE") or ROOT / "build" / "zoo")
-    target = cache / f"{name}.onnx"
+    target = cache / (f"{name}.onnx" if batch == 1 else f"{name}.b{batch}.onnx")
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(folder / "zoo.py"), "materialize", str(cache), name]
+        sizes = ["--batch", str(batch)] if batch > 1 else []
+        script = str(folder / "zoo.py")
+        command = [sys.executable, script, "materialize", *sizes, str(cache), name]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return target
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import out, table
+from .console import out, size, table
 from .run import Context, InputPath, Inputs, Threads
 
 if TYPE_CHECKING:
@@ -64,8 +64,16 @@ def _kernels(report: BenchmarkReport) -> None:
                 f"{kernel.share:.1%}",
                 f"{kernel.gflops:.1f}" if kernel.gflops else "",
                 f"{kernel.peak:.0%}" if kernel.peak else "",
+                size(kernel.bytes),
+                f"{kernel.gigabytes:.1f}",
+                kernel.bound,
                 kernel.template,
+                kernel.config,
                 kernel.origin,
             )
         )
-    table(rows, header=("kernel", "us", "share", "Gflop/s", "of peak", "template", "ONNX node"))
+    header = (
+        *("kernel", "us", "share", "Gflop/s", "of peak", "bytes", "GB/s", "bound"),
+        *("template", "config", "ONNX node"),
+    )
+    table(rows, header=header)

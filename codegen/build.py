@@ -283,6 +283,7 @@ def _plan_kernel(kernel: ChosenKernel, built: KernelObject) -> Kernel:
         entry_point(built.symbol),
         kernel_stem(kernel.task),
         kernel.choice.template.name,
+        kernel.choice.config.to_text(),
         kernel.packs,
         built.workspace,
         kernel.task.flops,

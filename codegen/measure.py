@@ -24,7 +24,14 @@ from .resolver import LlvmResolver
 from .toolchain import find_toolchain, run_compiler
 from .verify import tolerance_of, verify_object
 
-__all__ = ["KernelFigures", "Peak", "bench_kernel", "measure_peak", "task_graph"]
+__all__ = [
+    "KernelFigures",
+    "Peak",
+    "PeakMeter",
+    "bench_kernel",
+    "measure_peak",
+    "task_graph",
+]
 
 PEAK_SOURCE = Path(__file__).parent / "peak.c"
 RUNS = 30
@@ -80,26 +87,50 @@ class KernelFigures:
         return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
 
 
-def measure_peak(threads: int, cc: str = "") -> Peak:
+def measure_peak(threads: int, cc: str = "", cpu: str = "native") -> Peak:
     """Run a multiply-add loop and a reading loop on this machine.
+
+    Args:
+        threads: How many take part.
+        cc: C compiler.
+        cpu: What the loops are compiled for (`-march`): `haswell` measures 256-bit vectors.
 
     Raises:
         BuildError: There is no C compiler, or the program does not run.
     """
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    toolchain = find_toolchain(f"{machine}-linux-gnu", cc)
-    with tempfile.TemporaryDirectory(prefix="leip-peak-") as folder:
-        program = Path(folder) / "peak"
-        flags = ["-O3", "-ffp-contract=fast", "-march=native", str(PEAK_SOURCE)]
-        command = [*toolchain.command, *flags, "-o", str(program), "-lpthread"]
-        run_compiler(command, Path(folder))
-        result = subprocess.run(
-            [str(program), str(threads)], capture_output=True, text=True, check=False
+    with PeakMeter(threads, cc, cpu) as meter:
+        return meter.sample()
+
+
+class PeakMeter:
+    """Measures the machine's limits again and again; see `measure_peak`."""
+
+    def __init__(self, threads: int, cc: str = "", cpu: str = "native") -> None:
+        machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
+            platform.machine(), platform.machine()
         )
-    words = result.stdout.split()
-    if result.returncode != 0 or len(words) != 2:
-        raise BuildError(f"the peak measurement ended with {result.returncode}", "peak.c")
-    return Peak(threads, float(words[0]), float(words[1]))
+        toolchain = find_toolchain(f"{machine}-linux-gnu", cc)
+        self.threads = threads
+        self._folder = tempfile.TemporaryDirectory(prefix="leip-peak-")
+        folder = Path(self._folder.name)
+        self._program = folder / "peak"
+        flags = ["-O3", "-ffp-contract=fast", f"-march={cpu}", str(PEAK_SOURCE)]
+        run_compiler([*toolchain.command, *flags, "-o", str(self._program), "-lpthread"], folder)
+
+    def sample(self) -> Peak:
+        """Measure now, for some tenths of a second. Raises BuildError."""
+        command = [str(self._program), str(self.threads)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        words = result.stdout.split()
+        if result.returncode != 0 or len(words) != 2:
+            raise BuildError(f"the peak measurement ended with {result.returncode}", "peak.c")
+        return Peak(self.threads, float(words[0]), float(words[1]))
+
+    def __enter__(self) -> PeakMeter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._folder.cleanup()
 
 
 def task_graph(task: Task, seed: int = 0) -> Graph:

@@ -41,6 +41,7 @@ class Kernel:
         entry: C symbol to call.
         stem: What it does, in a word.
         template: Name of the template that made it.
+        config: Its knobs, as text.
         packs: Packings by operand.
         workspace: Temporary bytes per thread.
         flops: Operations of one call.
@@ -50,6 +51,7 @@ class Kernel:
     entry: str
     stem: str
     template: str
+    config: str
     packs: Mapping[int, Pack]
     workspace: int
     flops: int
@@ -90,6 +92,7 @@ class Step:
     outputs: tuple[Argument, ...]
     origin: str = ""
     template: str = ""
+    config: str = ""
     flops: int = 0
     bytes: int = 0
     serial: bool = False
@@ -262,6 +265,7 @@ class _Planner:
             outputs,
             node.origin,
             kernel.template,
+            kernel.config,
             kernel.flops,
             moved,
             kernel.flops < SERIAL_FLOPS and moved < SERIAL_BYTES,

@@ -156,6 +156,7 @@ def _kernels(plan: Plan) -> list[dict[str, Any]]:
             "name": step.name,
             "symbol": step.entry,
             "template": step.template,
+            "config": step.config,
             "origin": step.origin,
             "flops": step.flops,
             "bytes": step.bytes,

@@ -33,9 +33,11 @@ def _pipeline() -> Any:
     return passes, finish, finish_device
 
 
-@tirx.transform.prim_func_pass(opt_level=0, name="leip.StackBuffers")
-def _mark(function: Any, module: Any, context: Any) -> Any:
+def _mark_function(function: Any, module: Any, context: Any) -> Any:
     return function.with_body(_rewrite(function.body))
+
+
+_mark = tirx.transform.prim_func_pass(_mark_function, opt_level=0, name="leip.StackBuffers")
 
 
 def _rewrite(stmt: Any) -> Any:

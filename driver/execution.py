@@ -16,9 +16,11 @@ from .reports import BenchmarkReport, KernelTime, RunReport
 
 if TYPE_CHECKING:
     from ..runtime import Engine
+    from ..runtime.lre import KernelTime as StepTime
 
 BENCHMARK_WARM_UP = 3
 PROFILE_RUNS = 20
+OVERHEAD_NS = 2000  # of a kernel whose work is done sooner, starting it is what counts
 
 
 @contextlib.contextmanager
@@ -102,32 +104,39 @@ def benchmark(
         json_path: Where to write all figures.
     """
     with open_engine(path, inference_context, threads) as engine:
-        peak = _peak_gflops(engine.threads) if profile else 0.0
+        limits = _limits(engine.threads) if profile else (0.0, 0.0)
         feeds, _ = _feeds(engine, inputs or {})
         for _ in range(BENCHMARK_WARM_UP):
             engine.infer(feeds)
         samples = _samples(engine, feeds, seconds)
         steps = engine.profile(feeds, PROFILE_RUNS)
         used = engine.threads
+        listed = engine.get_metadata().get("kernels", ())
+        configs = {entry["name"]: entry.get("config", "") for entry in listed}
     if profile:  # before and after: something else may have run meanwhile
-        peak = max(peak, _peak_gflops(used))
+        again = _limits(used)
+        limits = (max(limits[0], again[0]), max(limits[1], again[1]))
     total = sum(step.ns for step in steps)
     kernels = [
         KernelTime(
             step.name,
             step.origin,
             step.template,
+            configs.get(step.name, ""),
             step.ns * 1e-9,
             step.ns / total if total else 0.0,
             step.flops / step.ns if step.ns else 0.0,
-            step.flops / step.ns / peak if step.ns and peak else 0.0,
+            step.bytes / step.ns if step.ns else 0.0,
+            step.bytes,
+            step.flops / step.ns / limits[0] if step.ns and limits[0] else 0.0,
+            _bound(step, *limits),
         )
         for step in steps
     ]
     kernels.sort(key=lambda kernel: -kernel.seconds)
     flops = sum(step.flops for step in steps)
     chosen = tuple(kernels) if profile else ()
-    report = BenchmarkReport(tuple(samples), used, flops, peak, chosen)
+    report = BenchmarkReport(tuple(samples), used, flops, limits[0], chosen)
     if json_path is not None:
         facts = {"path": str(path), **report.figures, **dataclasses.asdict(report)}
         write_text(json_path, json.dumps(facts, indent=1) + "\n")
@@ -144,11 +153,22 @@ def _samples(engine: Engine, feeds: Mapping[str, Any], seconds: float) -> list[f
     return samples
 
 
-def _peak_gflops(threads: int) -> float:
-    """Peak of this machine for so many threads, measured now; 0 where there is no C compiler."""
+def _bound(step: StepTime, gflops: float, gigabytes: float) -> str:
+    """Which limit asks for most of a kernel's time: arithmetic, memory, or neither of them."""
+    if not gflops or not gigabytes:
+        return ""
+    compute, memory = step.flops / gflops, step.bytes / gigabytes
+    if max(compute, memory) < OVERHEAD_NS:
+        return "overhead"
+    return "compute" if compute >= memory else "memory"
+
+
+def _limits(threads: int) -> tuple[float, float]:
+    """Gflop/s and GB/s of this machine for so many threads, measured now; 0 without a compiler."""
     from ..codegen.measure import measure_peak
 
     try:
-        return measure_peak(threads).gflops
+        peak = measure_peak(threads)
     except LeipError:
-        return 0.0
+        return 0.0, 0.0
+    return peak.gflops, peak.gigabytes

@@ -99,15 +99,30 @@ class RunReport:
 
 @dataclass(frozen=True)
 class KernelTime:
-    """One kernel's share of an inference; `peak` is 0 where it is not known."""
+    """One kernel's share of an inference.
+
+    Attributes:
+        name, origin: In the plan, and of the ONNX node.
+        template, config: What made it.
+        seconds: Its best time.
+        share: Of the sum over all kernels.
+        gflops, gigabytes: Arithmetic, and bytes of all its operands and results, per second.
+        bytes: Of all its operands and results.
+        peak: Share of the arithmetic peak; 0 where that is not known.
+        bound: What it is nearest to: "compute", "memory" or "overhead"; "" if not known.
+    """
 
     name: str
     origin: str
     template: str
+    config: str
     seconds: float
     share: float
     gflops: float
+    gigabytes: float
+    bytes: int
     peak: float
+    bound: str
 
 
 @dataclass(frozen=True)

@@ -99,10 +99,10 @@ class ConvDirect(Template):
         problem(task)
 
     def default(self, task: Task) -> Knobs:
-        return self._ranked(task)[0]
+        return ranked_configs(task)[0]
 
     def space(self, task: Task) -> Iterable[Knobs]:
-        best = self._ranked(task)[:12]
+        best = ranked_configs(task)[:12]
         other = {"features": "pixels", "pixels": "features"}
         swapped = [dataclasses.replace(c, order=other[c.order]) for c in best[:6]]
         return list(dict.fromkeys([*best, *swapped]))
@@ -133,9 +133,11 @@ class ConvDirect(Template):
             )
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
-    def _ranked(self, task: Task) -> list[Config]:
-        p = problem(task)
-        return [Config(*knobs) for knobs in ranked(p, task.threads)]
+
+def ranked_configs(task: Task) -> list[Config]:
+    """Configs from the cheapest by the model on."""
+    p = problem(task)
+    return [Config(*knobs) for knobs in ranked(p, task.threads)]
 
 
 def packs_of(p: Problem, config: Config) -> dict[int, Pack]:

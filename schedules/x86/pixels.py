@@ -106,11 +106,13 @@ class _Row:
     def _attrs(self, node: Node, conv: Node) -> Attrs | None:
         if node is conv:
             plain: Any = node.attrs
-            return dataclasses.replace(plain, strides=(1,), pads=(0, 0), dilations=(1,))
+            one: Attrs = dataclasses.replace(plain, strides=(1,), pads=(0, 0), dilations=(1,))
+            return one
         if node.op == "concat":
             joined: Any = node.attrs
             axis = joined.axis % node.output.rank
-            return dataclasses.replace(joined, axis=axis) if axis == 1 else None
+            moved: Attrs = dataclasses.replace(joined, axis=axis)
+            return moved if axis == 1 else None
         return node.attrs if node.pattern is Pattern.ELEMENTWISE else None
 
 
