@@ -10,6 +10,7 @@ from .tiles import (
     L2_BYTES_PER_CYCLE,
     L3_BYTES_PER_CYCLE,
     PREFETCHED,
+    REMOTE_BYTES_PER_CYCLE,
     WAITED,
     balance,
     chunks,
@@ -124,7 +125,8 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
     if order == "features":
         again = machine.stream_cycles(image, panels - 1)
     else:
-        again = machine.stream_cycles(total, visits - 1) + 0.01 * body
+        again = machine.stream_cycles(total, visits - 1)
+    body += threads * shared_cycles(image, total, order, threads)
     # The first tile of every panel waits for weights from beyond the second-level cache, and the
     # first of every band for those that come from there.
     prefetched = chunk and band >= vectors
@@ -132,6 +134,18 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
     if chunk:
         first += total * visits / L2_BYTES_PER_CYCLE * 0.25
     return (max(body + again / 16, again) + first) * balance(visits * panels, threads)
+
+
+def shared_cycles(image: int, weights: int, order: str, threads: int) -> float:
+    """What a thread waits for because another core has it, or has to read as well.
+
+    Cut by pixels, every thread reads all weights, but of the image what it has itself computed in
+    the layer before, if that was cut so too. Cut by features, it is the other way around.
+    """
+    others = 1 - 1 / threads
+    if order == "pixels":
+        return weights * others / L3_BYTES_PER_CYCLE
+    return image * others / REMOTE_BYTES_PER_CYCLE
 
 
 def skipped_share(shape: ConvShape) -> float:

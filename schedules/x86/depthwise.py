@@ -32,6 +32,7 @@ from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchor
 from .conv_nest import UNROLLED_TILES
 from .conv_shape import ConvShape, channel_block, conv_shape
 from .moves import PASS_CONFIG, parallel_stage, place_output
+from .skip_padding import skip_padding_rows
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["DepthwiseBlocked"]
@@ -46,11 +47,14 @@ class Config(Knobs):
     Attributes:
         rows, cols: Pixels of a tile.
         peel: Peel the rows that padding reaches, and run in parallel over channel blocks only.
+        order: What is cut first among the threads, `channels` or `rows`: a thread should find
+            the rows in its cache that it has just computed in the convolution before.
     """
 
     rows: int = knob(1, choices=(1, 2))
     cols: int = knob(7, choices=(4, 7, 8, 14))
     peel: bool = knob(False)
+    order: str = knob("channels", choices=("channels", "rows"))
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,12 @@ class DepthwiseBlocked(Template):
         require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
         sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
         schedule(sch, config, p)
+        function = sch.mod["main"]
+        if config.rows == 1 and not config.peel:
+            function = skip_padding_rows(function, p.shape, p.shape.rows, reductions=2)
         staged = p.parts.data.type.nbytes * 2 if p.parts.prologue else 0
         size = tile * p.lanes * 4 * 2 + staged + 4096
-        return Lowered((sch.mod["main"],), size, PASS_CONFIG)
+        return Lowered((function,), size, PASS_CONFIG)
 
 
 def filter_pack(p: Problem) -> Pack:
@@ -149,8 +156,9 @@ def ranked(p: Problem, threads: int) -> list[Config]:
             if rows > shape.rows or rows * cols > most:
                 continue
             for peel in (False, True):
-                config = Config(rows, cols, peel)
-                costs[config] = cost(p, config, threads)
+                for order in ("channels",) if peel else ("channels", "rows"):
+                    config = Config(rows, cols, peel, order)
+                    costs[config] = cost(p, config, threads)
     return sorted(costs, key=lambda c: costs[c])
 
 
@@ -256,8 +264,9 @@ def schedule(sch: Any, config: Config, p: Problem) -> None:
     n, block, h, w, lane, kh, kw = sch.get_loops(acc)
     band, row = sch.split(h, [None, config.rows])
     strip, col = sch.split(w, [None, config.cols])
-    sch.reorder(n, block, band, strip, kh, kw, row, col, lane)
-    sch.parallel(sch.fuse(n, block) if config.peel else sch.fuse(n, block, band))
+    outer = [band, block] if config.order == "rows" else [block, band]
+    sch.reorder(n, *outer, strip, kh, kw, row, col, lane)
+    sch.parallel(sch.fuse(n, block) if config.peel else sch.fuse(n, *outer))
     if config.peel:
         sch.annotate(band, "pragma_loop_partition_hint", True)
     if sch.get(strip).extent.value <= UNROLLED_TILES:

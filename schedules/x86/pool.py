@@ -248,7 +248,7 @@ def share(p: Problem, h: Any, w: Any) -> Any:
 
 
 def schedule(sch: Any, config: Config, p: Problem) -> None:
-    """parallel(n, block, h) strip: kh kw unrolled(vectors) lane."""
+    """parallel(n, h, block) strip: kh kw unrolled(vectors) lane."""
     acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
     if p.blocked:
         n, block, h, w, lane, kh, kw = sch.get_loops(acc)
@@ -256,8 +256,9 @@ def schedule(sch: Any, config: Config, p: Problem) -> None:
     else:
         n, block, h, w, kh, kw = sch.get_loops(acc)
         strip, col, lane = sch.split(w, [None, config.cols, p.lanes])
-    sch.reorder(n, block, h, strip, kh, kw, col, lane)
-    sch.parallel(sch.fuse(n, block, h))
+    # Rows are cut among the threads first: each finds those that it has just computed in its cache.
+    sch.reorder(n, h, block, strip, kh, kw, col, lane)
+    sch.parallel(sch.fuse(n, h, block))
     if sch.get(strip).extent.value <= UNROLLED_TILES:
         sch.unroll(strip)
     else:

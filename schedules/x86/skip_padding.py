@@ -12,7 +12,7 @@ from .nest_edit import UpdateNest, change_body
 __all__ = ["skip_padding_rows"]
 
 
-def skip_padding_rows(function: Any, shape: ConvShape, rows: int) -> Any:
+def skip_padding_rows(function: Any, shape: ConvShape, rows: int, reductions: int = 4) -> Any:
     """A condition around what a row of the window does, in a nest whose tiles have one row.
 
         for kh: for …: acc += (inside(h + kh) ? x : 0) * w
@@ -24,9 +24,10 @@ def skip_padding_rows(function: Any, shape: ConvShape, rows: int) -> Any:
         function: A scheduled nest with the block `acc_update`.
         shape: The geometry.
         rows: How many rows are computed, perhaps more than there are.
+        reductions: How many the block has; the rows of the window are the first.
     """
     nest = UpdateNest(function)
-    *_, h, _, _, kh, _, _, _ = nest.bindings
+    kh, h = nest.bindings[-reductions], nest.bindings[-reductions - 3]
     begin, size = shape.begin[0], shape.height
     row = nest.start(h) * shape.stride[0] + kh * shape.dilation[0]
     last = (rows - 1) * shape.stride[0] + (shape.kernel[0] - 1) * shape.dilation[0]

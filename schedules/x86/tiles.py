@@ -21,6 +21,7 @@ LOAD_PORTS = 2  # vector loads per cycle
 L2_BYTES_PER_CYCLE = 20.0  # sustained; the peak of 32-64 is not reached with many streams
 L3_BYTES_PER_CYCLE = 8.0  # sustained by one core
 MEMORY_BYTES_PER_CYCLE = 3.0
+REMOTE_BYTES_PER_CYCLE = 16.0  # lines that another core has changed, read by one core
 # Weights that a kernel reads first from beyond the second-level cache: the share of the time from
 # the third level that is not hidden behind arithmetic. In a model they mostly come from memory.
 WAITED, PREFETCHED = 1.3, 0.1
