@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from . import interrupts
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -28,7 +30,7 @@ def out() -> Console:
 def progress() -> Iterator[Progress]:
     """Bars on standard error while a long command runs; silent if that is not a terminal."""
     if not sys.stderr.isatty():
-        yield lambda step, done, total: None
+        yield lambda step, done, total: interrupts.check()
         return
     from rich import progress as bars
     from rich.console import Console
@@ -44,6 +46,7 @@ def progress() -> Iterator[Progress]:
         tasks: dict[str, bars.TaskID] = {}
 
         def report(step: str, done: int, total: int) -> None:
+            interrupts.check()
             if step not in tasks:
                 tasks[step] = display.add_task(step, total=None)
             display.update(tasks[step], completed=done, total=total or None)

@@ -12,7 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors import LeipError
-from . import benchmark, cache, compile, demo, inspect, kernel, opt, run
+from . import benchmark, cache, compile, demo, inspect, interrupts, kernel, opt, run
 from .console import error_screen
 
 app = typer.Typer(
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = join_target(list(sys.argv[1:] if argv is None else argv))
     debug = "--debug" in words
     try:
-        code = app(args=words, standalone_mode=False)
+        with interrupts.noted():
+            code = app(args=words, standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # some versions of typer turn Ctrl-C into this
             raise KeyboardInterrupt

@@ -60,6 +60,7 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
             progress("verify", 0, 0)
             with clock("verify"):
                 errors = _verify(options, result, model, graph)
+        progress("write", 0, 0)  # the last place where a compile can be called off
         files = folder.commit(result.library, result.schema)
     return CompileReport(
         path=options.output_path,

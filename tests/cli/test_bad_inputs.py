@@ -342,6 +342,25 @@ def test_interrupt_is_clean(cli: Cli) -> None:
     assert not (cli.folder / "OUT").exists()
 
 
+def test_an_interrupt_that_a_library_swallows_still_counts(cli: Cli, tiny_onnx: Path) -> None:
+    code = (
+        "import signal, sys\nfrom leip.cli.main import main\nfrom leip.driver import compiling\n"
+        "real = compiling.read_graph\n"
+        "def read(*a, **k):\n"
+        "    try: signal.raise_signal(signal.SIGINT)\n"
+        "    except BaseException: pass\n"
+        "    return real(*a, **k)\n"
+        "compiling.read_graph = read\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["compile", "--input_path", str(tiny_onnx), "--output_path", "OUT"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=cli.folder
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
+    assert not (cli.folder / "OUT").exists()
+
+
 def test_onnx_is_only_read(cli: Cli, tiny_onnx: Path) -> None:
     before = tiny_onnx.read_bytes()
     onnx.load(str(tiny_onnx))
