@@ -67,10 +67,10 @@ def measure(
     return blocks
 
 
-def peers(model: Path, feeds: Any, threads: int) -> list[Runner]:
-    """The other runtimes that are installed."""
+def peers(model: Path, feeds: Any, threads: int, avx2: bool) -> list[Runner]:
+    """The other runtimes that are installed; with AVX2 those that can be limited to it."""
     found: list[Runner] = []
-    makers: tuple[Callable[..., Runner], ...] = (OnnxRuntime, OpenVino)
+    makers: tuple[Callable[..., Runner], ...] = (OpenVino,) if avx2 else (OnnxRuntime, OpenVino)
     for make in makers:
         try:
             found.append(make(model, feeds, threads))
@@ -100,7 +100,7 @@ class Comparison:
             Leip(path, feeds, options.threads, level, self.folder, **target)
             for level in options.levels
         ]
-        others = peers(path, feeds, options.threads)
+        others = peers(path, feeds, options.threads, "haswell" in options.target)
         self.sample()
         blocks = measure([*mine, mine[0].again(), *others], options.rounds, self.sample)
         figures: dict[str, Any] = {
