@@ -191,7 +191,9 @@ def lower_anchored(
     for position, value in enumerate(task.body.inputs):
         pack = packs.get(position)
         type = pack.type if pack is not None else value.type
-        tensor, views[value] = (operand or placeholder)(type, f"x{position}")
+        own_form = pack is not None and not pack.padded  # only the template knows what is in it
+        make = operand if operand is not None and not own_form else placeholder
+        tensor, views[value] = make(type, f"x{position}")
         inputs.append(tensor)
         if pack is not None and pack.padded:
             views[value] = padded_view(views[value], value)

@@ -138,18 +138,22 @@ class Row:
         return start + pixel % self.tile
 
     def operand(self, type: TensorType, name: str) -> tuple[Any, View]:
-        """A placeholder and its view; images of the row are read at moved pixels."""
+        """A placeholder and its view; what has the row's pixels is read at moved ones."""
+        if type.rank == 0:
+            tensor = te.placeholder((), type.dtype.tvm, name=name)
+            return tensor, View.of_tensor(tensor, type)
         stored = list(type.physical_shape)
-        is_row = type.rank == len("NCW") and type.shape[2] == self.width > self.pixels
+        axis = type.rank - 1  # in memory too: a block of channels stands behind it
+        is_row = type.shape[axis] == self.width > self.pixels
         if is_row:
-            stored[2] = self.pixels
+            stored[axis] = self.pixels
         tensor = te.placeholder(stored, type.dtype.tvm, name=name)
         view = View.of_tensor(tensor, type)
         if not is_row:
             return tensor, view
 
-        def read(n: Any, c: Any, pixel: Any) -> Any:
-            return view(n, c, self.moved(pixel))
+        def read(*index: Any) -> Any:
+            return view(*index[:-1], self.moved(index[-1]))
 
         return tensor, View(
             type.shape, view.dtype, read, reach=view.reach, pad=view.pad, cheap=True

@@ -148,11 +148,16 @@ def conv_task(
     epilogue: str = "relu",
     prologue: bool = False,
     residual: bool = False,
+    maps: bool = False,
     target: Target | None = None,
     level: int = 3,
     threads: int = 2,
 ) -> Task:
-    """A conv with bias; `blocks` are the channel blocks of input and output (1 is plain)."""
+    """A conv with bias; `blocks` are the channel blocks of input and output (1 is plain).
+
+    `maps` adds summands that have no batch axis, a constant one for all channels and a variable one
+    for all pixels.
+    """
     rank = len(size) + 2
     n = len(size)
     pads = (pads,) * (2 * n) if isinstance(pads, int) else pads
@@ -173,6 +178,11 @@ def conv_task(
     if residual:
         r = graph.add_input("r", TensorType(DType.F32, y.shape, layout))
         y = graph.op("add", y, r)
+    if maps:
+        m = graph.add_input("m", TensorType(DType.F32, y.shape[1:]))
+        constants.append(len(graph.inputs) - 1)
+        p = graph.add_input("p", TensorType(DType.F32, (1, *y.shape[2:])))
+        y = graph.op("add", graph.op("add", y, m), p)
     y = graph.op(epilogue, y)
     return finish_task(graph, y, layout, target, threads, level, tuple(constants))
 
