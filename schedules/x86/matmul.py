@@ -9,7 +9,8 @@ vector is stored through a small buffer.
 Limit: FMA ports where there are >= 8 rows; for one row (gemv) the memory that B streams from.
 
 Where a panel of B does not stay in the first-level cache, K is cut into chunks that do; each is
-used for a band of rows before the next, which is prefetched meanwhile. Partial sums stand in memory.
+used for a band of rows before the next, which is prefetched meanwhile. Partial sums stand in
+memory.
 
 Measured on a 2-core Emerald Rapids (512-bit, 2.8 GHz, peak 178 Gflop/s a core by an FMA loop in the
 same run; two threads, November 2026), share of peak with B in no cache: 128 x 768 x {768, 3072}
