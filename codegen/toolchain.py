@@ -125,6 +125,8 @@ def _why_not(command: Sequence[str], triple: str) -> str:
             run_compiler([*command, *flags], Path(folder))
         except BuildError as error:
             return error.message
+        if not (Path(folder) / "probe.so").is_file():
+            return "it reports success but writes nothing"
     return ""
 
 

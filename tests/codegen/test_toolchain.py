@@ -23,9 +23,11 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def fake(folder: Path, name: str, exit_code: int) -> Path:
+def fake(folder: Path, name: str, exit_code: int, *, writes: bool = True) -> Path:
+    """A compiler that says its name and, if it `writes`, makes an empty file after `-o`."""
     path = folder / name
-    path.write_text(f"#!/bin/sh\necho {name} 1.0\nexit {exit_code}\n")
+    output = 'while [ $# -gt 1 ]; do [ "$1" = -o ] && : >"$2"; shift; done\n' if writes else ""
+    path.write_text(f"#!/bin/sh\necho {name} 1.0\n{output}exit {exit_code}\n")
     path.chmod(0o755)
     return path
 
@@ -62,6 +64,17 @@ def test_a_compiler_that_was_asked_for_and_does_not_work() -> None:
         other = ARM if "x86_64" in find_toolchain(X86, gcc).triple else X86
         with pytest.raises(BuildError, match="another target"):
             find_toolchain(other, gcc)
+
+
+def test_a_command_that_succeeds_and_compiles_nothing(
+    bare: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    idle = fake(tmp_path, "idle", 0, writes=False)
+    with pytest.raises(BuildError, match="writes nothing"):
+        find_toolchain(X86, str(idle))
+    fake(tmp_path, "gcc", 0)
+    bare.setenv("CC", str(idle))
+    assert find_toolchain(X86).source == "PATH"
 
 
 def test_link_errors_are_told(tmp_path: Path) -> None:
