@@ -131,7 +131,7 @@ def _execute(path: Path) -> None:
     except LeipError:
         del sys.modules[name]
         raise
-    except Exception as error:  # whatever a user's file raises is the user's news
+    except (Exception, SystemExit) as error:  # whatever a user's file raises is its author's news
         del sys.modules[name]
         line = _line_in(error, path)
         raise UsageError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .. import plugin
 from ..codegen.progress import Progress
+from ..ir.sizes import whole_sizes
 from . import inspection
 from .compiling import compile_with, make_pipeline, open_cache, resolve
 from .execution import benchmark, open_engine, run
@@ -105,7 +106,7 @@ def compile(
     options = CompileOptions(
         input_path=Path(input_path),
         output_path=Path(output_path),
-        input_shapes={name: tuple(shape) for name, shape in (input_shapes or {}).items()},
+        input_shapes={n: whole_sizes(n, shape) for n, shape in (input_shapes or {}).items()},
         layout=layout or "",
         target=target,
         level=_level(optimization),

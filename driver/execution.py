@@ -30,6 +30,8 @@ def open_engine(
     """A loaded engine; the runtime's errors become ours."""
     from ..runtime import LreError, load
 
+    if threads < 0:
+        raise UsageError(f"{threads} is not a sensible number", "--threads", "give 1 or more")
     try:
         with load(path, inference_context=inference_context, threads=threads or None) as engine:
             yield engine

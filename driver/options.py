@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 
 from ..errors import UsageError
@@ -69,8 +70,8 @@ class CompileOptions:
                 f"unknown layout {self.layout!r}", "--layout", f"known: {', '.join(LAYOUTS)}"
             )
         for flag, number in (("--threads", self.threads), ("--jobs", self.jobs)):
-            if not 0 <= number <= 1024:
-                raise UsageError(f"{number} is not a sensible number", flag, "give 1 or more")
+            if not isinstance(number, Integral) or not 0 <= number <= 1024:
+                raise UsageError(f"{number!r} is not a sensible number", flag, "give 1 or more")
         for name, shape in self.input_shapes.items():
             if any(size < 1 for size in shape):
                 raise UsageError(

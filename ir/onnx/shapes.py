@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx
 
 from ...errors import UsageError
+from ..sizes import whole_sizes
 
 Dim = int | str  # a size, or the name of an open dimension ("?" if it has none)
 
@@ -89,7 +90,7 @@ def _checked(
     declared: Mapping[str, tuple[Dim, ...] | None], given: Mapping[str, Sequence[int]]
 ) -> dict[str, tuple[int, ...]]:
     """The given shapes; their names exist and their ranks fit. Raises UsageError."""
-    wanted = {name: tuple(int(dim) for dim in shape) for name, shape in given.items()}
+    wanted = {name: whole_sizes(name, shape) for name, shape in given.items()}
     for name, shape in wanted.items():
         if name not in declared:
             raise UsageError(

@@ -73,6 +73,8 @@ def test_refused_optimizations(text: str, message: str) -> None:
         ({"layout": "NCWH"}, "unknown layout"),
         ({"level": 0}, "level 0 does not exist"),
         ({"threads": -1}, "not a sensible number"),
+        ({"threads": 2.0}, "2.0 is not a sensible number"),
+        ({"jobs": "two"}, "'two' is not a sensible number"),
         ({"model_id": "a\nb"}, "is not an id"),
         ({"target": "cuda:2080ti"}, "cuda target is not in this version"),
         ({"input_shapes": {"x": (0, 3)}}, "must be 1 or more"),
@@ -97,6 +99,7 @@ def test_assignments() -> None:
         ("compile", "--input_path", "m.onnx"),
         ("frobnicate",),
         ("compile", "--input_path", "m", "--output_path", "o", "--threads", "many"),
+        ("run", "--input_path", "m", "--threads", "-3"),
         ("compile", "--input_path", "m", "--output_path", "o", "--layout", "CHWN"),
         ("compile", "--input_path", "m", "--output_path", "o", "--target", "cuda:2080ti"),
         (

@@ -161,6 +161,7 @@ def test_opt_with_a_plugin(cli: Cli, plugin_file: Path, model_file: Path) -> Non
     [
         ("import no_such_module", "no_such_module"),
         ("x = = 1", "SyntaxError"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
         ("from leip.plugin import register_pass\nregister_pass(1)", "pass"),
     ],
 )

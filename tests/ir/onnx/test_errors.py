@@ -360,6 +360,14 @@ def test_unknown_input_names(model) -> None:
     assert "Its inputs are 'input_ids'." in _raises(UsageError, proto, {"zzz": (3,)})
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 8.5, 8), "1388", None, 8])
+def test_given_shapes_are_whole_numbers(model, shape: object) -> None:
+    text = _raises(UsageError, model(RELU), {"x": shape})
+    assert "input 'x' is no row of whole numbers" in text
+    given = {"x": np.array([1, 3, 8, 8])}
+    assert import_model(model(RELU), given).outputs[0].shape == (1, 3, 8, 8)
+
+
 def test_parse_input_shapes() -> None:
     assert parse_input_shapes([]) == {}
     assert parse_input_shapes(["x:1,3,224,224", "data:0:1, 2"]) == {
