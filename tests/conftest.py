@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
+from hypothesis import HealthCheck, settings
 from models import builders
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# How long it takes to make up an example says something about the machine's load, not about us.
+settings.register_profile("leip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("leip")
 
 
 @pytest.fixture(scope="session")
