@@ -34,7 +34,7 @@ _STATUS_FAULT = 6
 _SMALL = 16 << 10  # bytes below which the engine's copy is cheaper than an aligned array
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
 
-_TAIL = struct.Struct("<8sIIQQQQI12x64s")
+_TAIL = struct.Struct("<8sIIQQQQII8x64s")
 _TAIL_MAGIC = b"LRETAIL\1"
 _MACHINES = {62: "x86_64", 183: "aarch64", 3: "i386", 40: "arm", 243: "riscv"}
 
@@ -84,7 +84,7 @@ def read_tail(fd: int, name: str) -> Tail:
     """Checks that the file open at `fd` is a whole object for this machine, and reads its tail.
 
     Raises:
-        LreError: it is something else, for another machine, truncated or stripped.
+        LreError: it is something else, for another machine, truncated, stripped or damaged.
     """
     size = os.fstat(fd).st_size
     head = os.pread(fd, 64, 0)
@@ -115,11 +115,17 @@ def read_tail(fd: int, name: str) -> Tail:
                 "truncated; copy it again, and do not run strip on it"
             )
         raise LreError(f"{name}: a shared object, but not one that leip wrote")
-    _, version, has_crc, file_bytes, elf, offset, weights, crc, build_id = _TAIL.unpack(raw)
+    _, version, has_crc, file_bytes, elf, offset, weights, crc, code_crc, build_id = _TAIL.unpack(
+        raw
+    )
     if version != 1:
         raise LreError(f"{name}: written by a newer leip (tail version {version}); update lre.py")
     if file_bytes != size:
         raise LreError(f"{name}: damaged: {size:,} bytes are there and should be {file_bytes:,}")
+    import zlib  # not needed to import this file
+
+    if code_crc and zlib.crc32(os.pread(fd, elf, 0)) != code_crc:  # 0: written without one
+        raise LreError(f"{name}: damaged: its code is not what was written; copy the file again")
     text = build_id.rstrip(b"\0").decode("ascii", "replace")
     return Tail(file_bytes, elf, offset, weights, crc if has_crc else None, text)
 

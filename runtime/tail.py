@@ -1,7 +1,8 @@
 """Appends the weights to a linked object: the tail that the engine maps (see c/weights.c).
 
 Layout: the ELF file, zeros up to a multiple of 65536, the weights, zeros up to a multiple of 64,
-128 bytes that say where everything is. Every object has a tail, also one without weights.
+128 bytes that say where everything is and hold a CRC-32 of the ELF file. Every object has a tail,
+also one without weights.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def append_tail(
     if not 1 <= len(name) <= 64:
         raise ValueError(f"a build id has 1 to 64 characters, not {len(name)}")
     with open(path, "r+b") as file:
-        elf_bytes = file.seek(0, 2)
+        code_crc = zlib.crc32(file.read())
+        elf_bytes = file.tell()
         offset = -(-elf_bytes // ALIGNMENT) * ALIGNMENT
         size = crc = 0
         for piece in weights:
@@ -53,6 +55,9 @@ def append_tail(
         total = start + _TAIL.size
         file.seek(start)
         file.write(
-            _TAIL.pack(_TAIL_MAGIC, 1, int(with_crc), total, elf_bytes, offset, size, crc, name)
+            _TAIL.pack(
+                *(_TAIL_MAGIC, 1, int(with_crc), total, elf_bytes, offset, size, crc, code_crc),
+                name,
+            )
         )
     return Tail(total, elf_bytes, offset, size, crc if with_crc else None, build_id)

@@ -26,7 +26,8 @@ typedef struct LreTail {
   uint64_t weights_offset;
   uint64_t weights_bytes;
   uint32_t crc;
-  uint32_t reserved[3];
+  uint32_t code_crc; /* of the ELF image, for whoever loads it (lre.py); 0 = none */
+  uint32_t reserved[2];
   char build_id[64]; /* zero-padded */
 } LreTail;
 

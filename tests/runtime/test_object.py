@@ -83,6 +83,16 @@ def test_32_bit(library, tmp_path):
     refused(edited(library, tmp_path, edit), "not a 64-bit")
 
 
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_one_flipped_bit_in_the_code(library, tmp_path, place):
+    def edit(data):
+        (elf_bytes,) = struct.unpack_from("<Q", data, len(data) - 128 + 24)
+        at = int(elf_bytes * place)
+        return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+    refused(edited(library, tmp_path, edit), "damaged: its code is not what was written")
+
+
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9, 0.999])
 def test_truncated(library, tmp_path, share):
     path = edited(library, tmp_path, lambda data: data[: int(len(data) * share)])
