@@ -16,6 +16,7 @@ from tvm.s_tir.pipeline import default_s_tir_pipeline
 from tvm.tirx.compilation_pipeline import register_tir_pipeline
 
 from ..ir.dtypes import DType
+from ..schedules.rewrite import with_loop_body
 
 __all__ = ["PIPELINE"]
 
@@ -46,16 +47,7 @@ def _rewrite(stmt: Any) -> Any:
     if isinstance(stmt, tirx.SeqStmt):
         return tirx.SeqStmt([_rewrite(part) for part in stmt.seq])
     if isinstance(stmt, tirx.For):
-        return tirx.For(
-            stmt.loop_var,
-            stmt.min,
-            stmt.extent,
-            stmt.kind,
-            _rewrite(stmt.body),
-            stmt.thread_binding,
-            stmt.annotations,
-            stmt.step,
-        )
+        return with_loop_body(stmt, _rewrite(stmt.body))
     if isinstance(stmt, tirx.AttrStmt):
         return tirx.AttrStmt(stmt.node, stmt.attr_key, stmt.value, _rewrite(stmt.body))
     if isinstance(stmt, tirx.IfThenElse):

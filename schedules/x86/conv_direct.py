@@ -44,7 +44,7 @@ from .conv_model import ranked
 from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
 from .conv_shape import ConvShape, weight_pack
 from .moves import PASS_CONFIG
-from .pixels import Row, row_of_pixels
+from .pixels import Row, in_tiles, row_of_pixels
 from .prefetch import prefetch_next_chunk
 from .skip_padding import skip_padding_rows
 from .tiles import rounds
@@ -76,8 +76,8 @@ class Config(Knobs):
     order: str = knob("features", choices=("features", "pixels"))
 
 
-def problem(task: Task, config: Config | None = None) -> Problem:
-    """Take the task apart; with a config, a row of pixels is as wide as its tiles.
+def problem(task: Task) -> Problem:
+    """Take the task apart, a pointwise one as a row of pixels.
 
     Raises:
         NotApplicable: If the template cannot take it.
@@ -86,15 +86,15 @@ def problem(task: Task, config: Config | None = None) -> Problem:
     if merged is None:
         return problem_of(anchored(task, "conv"))
     p = problem_of(anchored(merged, "conv"))
-    pixels = width = p.shape.cols
-    tile = 1
-    if config is not None:
-        tile = config.cols
-        width = rounds(pixels, tile * config.band) * tile * config.band
-        merged = row_of_pixels(task, width)
-        assert merged is not None
-        p = problem_of(anchored(merged, "conv"))
-    return dataclasses.replace(p, row=Row(pixels, tile, width))
+    return dataclasses.replace(p, row=Row(p.shape.cols, 1, p.shape.cols))
+
+
+def tiled(task: Task, p: Problem, config: Config) -> Problem:
+    """The problem with its row of pixels, if it is one, as wide as the tiles of a config."""
+    if p.row is None:
+        return p
+    wide, row = in_tiles(task, p.row.pixels, config.cols, config.band)
+    return dataclasses.replace(problem_of(anchored(wide, "conv")), row=row)
 
 
 class ConvDirect(Template):
@@ -121,8 +121,9 @@ class ConvDirect(Template):
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, Config)
-        validate(problem(task), config)
-        p = problem(task, config)
+        p = problem(task)
+        validate(p, config)
+        p = tiled(task, p, config)
         nest = nest_of(p, config)
         sch = s_tir.Schedule(build_nest(p, nest, packs_of(p, config)))
         nest.schedule(sch)

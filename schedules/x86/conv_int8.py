@@ -39,7 +39,7 @@ from .anchored import Anchored, anchored, epilogue_packs, lower_anchored
 from .conv_nest import Problem, accumulated_view
 from .conv_shape import channel_block, conv_shape
 from .moves import PASS_CONFIG, place_output
-from .pixels import Row, row_of_pixels
+from .pixels import in_tiles, row_of_pixels
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["ConvInt8"]
@@ -73,11 +73,8 @@ def problem(task: Task, step: int = 0) -> Problem:
     p = _problem(row)
     if not step:
         return p
-    pixels = p.shape.cols
-    width = rounds(pixels, step) * step
-    wide = row_of_pixels(task, width)
-    assert wide is not None
-    return dataclasses.replace(_problem(wide), row=Row(pixels, step, width))
+    wide, tiles = in_tiles(task, p.shape.cols, step)
+    return dataclasses.replace(_problem(wide), row=tiles)
 
 
 def _problem(task: Task) -> Problem:

@@ -20,7 +20,6 @@ from .tiles import (
 __all__ = ["Knobs", "cost", "ranked"]
 
 MOST_ROWS = 4
-
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
 Knobs = tuple[int, int, int, int, int, int, str]  # vectors, rows, cols, inner, chunk, band, order
@@ -55,7 +54,7 @@ def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
     step = vectors * p.lanes * math.prod(p.shape.kernel) * 4
     most = p.machine.l1 * 3 // 4 // step
     counts = [n for n in range(inner, p.shape.channels, inner) if p.shape.channels % n == 0]
-    return max((n for n in counts if n <= most), default=inner if counts and step else 0)
+    return max((n for n in counts if n <= most), default=inner if counts else 0)
 
 
 def bands(p: Problem, vectors: int, rows: int, cols: int, chunk: int) -> list[int]:
@@ -101,7 +100,7 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
         down = rounds(rounds(shape.rows, rows), band) * band
         parallel_bands, tiles = down // band, down * strips
     points = rows * cols
-    depth = shape.channels * math.prod(shape.kernel)
+    depth = shape.depth
     skipped = 1.0 if rows > 1 else skipped_share(shape)
     panel = vectors * p.lanes * depth * 4
     held = panel * chunk // shape.channels if chunk else panel

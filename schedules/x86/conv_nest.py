@@ -24,7 +24,7 @@ from ..template import Pack, require
 from ..view import View, materialise, simplify
 from .anchored import Anchored, is_heavy, lower_anchored
 from .conv_shape import ConvShape, channel_block, conv_shape, read_input
-from .moves import axes_of, parallel_stage, place_output
+from .moves import axes_of, parallel_stage, place_output, unroll_loops
 from .pixels import Row
 from .tiles import Machine, rounds
 
@@ -157,41 +157,25 @@ class Nest:
     def _registers(self, sch: Any, reductions: list[Any], tile: list[Any], lane: Any) -> None:
         if self.partition != "no":
             sch.unroll(reductions[1])
-        for loop in tile:
-            sch.unroll(loop)
-        sch.vectorize(lane)
+        unroll_loops(sch, tile, lane)
 
     def _chunked(self, sch: Any, total: Any, strip: Any, at: Any, chunk: Any) -> None:
         """sum += acc for every tile of a chunk; the output of a band after its last chunk."""
         acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
-        unroll_inner(sch, total, 4)
+        *tile, lane = sch.get_loops(total)[-len(("row", "col", "vector", "lane")) :]
+        unroll_loops(sch, tile, lane)
         sch.compute_at(acc, strip, preserve_unit_loops=True)
-        *_, row, col, vector, lane, kh, kw, co, ci = ordered_axes(sch, acc)
+        _, _, vector, row, col, lane, kh, kw, co, ci = axes_of(sch, acc)
         sch.reorder(kh, kw, co, ci, row, col, vector, lane)
         self._registers(sch, [kh, kw, co, ci], [row, col, vector], lane)
         sch.reverse_compute_at(out, at, preserve_unit_loops=True)
         axes = axes_of(sch, out)
         if self.row:
-            pixels = axes[2]
-            sch.split(pixels, [None, self.cols])
+            sch.split(axes[2], [None, self.cols])
         if not self.plain_output:
             sch.vectorize(axes[-1])
         sch.decompose_reduction(total, chunk)
         sch.decompose_reduction(acc, kh)
-
-
-def ordered_axes(sch: Any, acc: Any) -> list[Any]:
-    """Loops of the register stage: chunk, n, h, w, o, lane, and the reductions."""
-    chunk, n, o, h, w, lane, *reductions = axes_of(sch, acc)
-    return [chunk, n, h, w, o, lane, *reductions]
-
-
-def unroll_inner(sch: Any, block: Any, count: int) -> None:
-    """Unroll the innermost loops of a block, the last one as a vector."""
-    *tile, lane = sch.get_loops(block)[-count:]
-    for loop in tile:
-        sch.unroll(loop)
-    sch.vectorize(lane)
 
 
 # --- the TE form ------------------------------------------------------------------------------

@@ -132,14 +132,10 @@ def read_input(
     Guards are made only where an index can be outside: `extent` is how many rows and columns of
     outputs are computed, which may be more than there are (the last tile).
     """
-    conditions = []
-    for axis, (index, size) in enumerate(((h, shape.height), (w, shape.width))):
-        reach = (shape.kernel[axis] - 1) * shape.dilation[axis]
-        last = (extent[axis] - 1) * shape.stride[axis] + reach
-        if shape.begin[axis]:
-            conditions.append(index >= shape.begin[axis])
-        if last >= size + shape.begin[axis]:
-            conditions.append(index < size + shape.begin[axis])
+    conditions = [
+        *inside_conditions(shape, 0, h, extent[0]),
+        *inside_conditions(shape, 1, w, extent[1]),
+    ]
     row, col = h - shape.begin[0], w - shape.begin[1]
     if not conditions:
         return at_pixel(view, n, c, row, col)
@@ -148,6 +144,22 @@ def read_input(
         lambda: at_pixel(view, n, c, row, col),
         const(0, view.dtype),
     )
+
+
+def inside_conditions(shape: ConvShape, axis: int, index: Expr, computed: int) -> list[Expr]:
+    """When an index into the padded image is inside the image, where that can fail.
+
+    `computed`: how many rows or columns of outputs are computed, perhaps more than there are.
+    """
+    begin = shape.begin[axis]
+    end = begin + (shape.height, shape.width)[axis]
+    reach = (shape.kernel[axis] - 1) * shape.dilation[axis]
+    conditions = []
+    if begin:
+        conditions.append(index >= begin)
+    if (computed - 1) * shape.stride[axis] + reach >= end:
+        conditions.append(index < end)
+    return conditions
 
 
 def weight_pack(shape: ConvShape, lanes: int, vectors: int, inner: int, chunk: int) -> Pack:

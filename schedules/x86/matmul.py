@@ -36,7 +36,7 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, materialise, simplify
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .moves import PASS_CONFIG, axes_of, parallel_stage, place_output, vectorize_last
+from .moves import PASS_CONFIG, axes_of, parallel_stage, place_output, unroll_loops, vectorize_last
 from .prefetch import prefetch_next_chunk
 from .tails import split_tails
 from .tiles import (
@@ -390,14 +390,12 @@ def schedule(sch: Any, config: Config, p: Problem, staged: bool) -> None:
     parallel = sch.fuse(*shared)
     sch.parallel(parallel)
     if chunked:
-        schedule_chunks(sch, block, parallel, strip, reductions[0])
+        schedule_chunks(sch, block, strip, reductions[0])
         sch.reverse_compute_at(out, parallel, preserve_unit_loops=True)
         if p.whole:
             sch.vectorize(axes_of(sch, out)[-1])
     else:
-        for loop in (reductions[1], inner, vector):
-            sch.unroll(loop)
-        sch.vectorize(lane)
+        unroll_loops(sch, (reductions[1], inner, vector), lane)
         place_output(sch, out, strip, buffered=p.buffered, vectorized=p.whole)
     if not p.whole:
         vectorize_last(sch, out, p.machine.lanes)
@@ -405,18 +403,14 @@ def schedule(sch: Any, config: Config, p: Problem, staged: bool) -> None:
         sch.decompose_reduction(block, reductions[0])
 
 
-def schedule_chunks(sch: Any, total: Any, parallel: Any, strip: Any, chunk: Any) -> None:
+def schedule_chunks(sch: Any, total: Any, strip: Any, chunk: Any) -> None:
     """sum += acc, a register tile, for every strip of a chunk."""
     acc = sch.get_sblock("acc")
-    *tile, lane = sch.get_loops(total)[-3:]
-    for loop in tile:
-        sch.unroll(loop)
-    sch.vectorize(lane)
+    *tile, lane = sch.get_loops(total)[-len(("row", "vector", "lane")) :]
+    unroll_loops(sch, tile, lane)
     sch.compute_at(acc, strip, preserve_unit_loops=True)
     _, _, row, vector, lane, ko, ki = axes_of(sch, acc)
     sch.reorder(ko, ki, row, vector, lane)
-    for loop in (ki, row, vector):
-        sch.unroll(loop)
-    sch.vectorize(lane)
+    unroll_loops(sch, (ki, row, vector), lane)
     sch.decompose_reduction(total, chunk)
     sch.decompose_reduction(acc, ko)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..common import pass_config
 
-__all__ = ["PASS_CONFIG", "parallel_stage", "place_output", "unroll_tile", "vectorize_last"]
+__all__ = [
+    "PASS_CONFIG",
+    "axes_of",
+    "parallel_stage",
+    "place_output",
+    "unroll_loops",
+    "unroll_tile",
+    "vectorize_last",
+]
 
 PASS_CONFIG = pass_config(level=2, partition=True)  # level 1 has plain loops only
 
@@ -18,12 +27,17 @@ def axes_of(sch: Any, block: Any) -> list[Any]:
     return loops
 
 
-def unroll_tile(sch: Any, block: Any) -> None:
+def unroll_loops(sch: Any, loops: Sequence[Any], lane: Any) -> None:
     """for a: for b: for lane  ->  unrolled a: unrolled b: vectorized lane."""
-    *outer, lane = axes_of(sch, block)
-    for loop in outer:
+    for loop in loops:
         sch.unroll(loop)
     sch.vectorize(lane)
+
+
+def unroll_tile(sch: Any, block: Any) -> None:
+    """`unroll_loops` of all loops that belong to a block itself."""
+    *outer, lane = axes_of(sch, block)
+    unroll_loops(sch, outer, lane)
 
 
 def place_output(sch: Any, out: Any, inner: Any, *, buffered: bool, vectorized: bool) -> None:

@@ -11,12 +11,9 @@ from typing import Any
 
 from tvm import s_tir, sym, tirx
 
-__all__ = [
-    "UpdateNest",
-    "change_body",
-    "with_block_body",
-    "with_loop_body",
-]
+from ..rewrite import with_block_body, with_loop_body
+
+__all__ = ["UpdateNest", "change_body"]
 
 
 class UpdateNest:
@@ -86,32 +83,3 @@ def change_body(function: Any, variable: Any, change: Callable[[Any], Any]) -> A
         return stmt
 
     return function.with_body(rewrite(function.body))
-
-
-def with_loop_body(loop: Any, body: Any) -> Any:
-    """A copy of a loop around another body."""
-    return tirx.For(
-        loop.loop_var,
-        loop.min,
-        loop.extent,
-        loop.kind,
-        body,
-        loop.thread_binding,
-        loop.annotations,
-        loop.step,
-    )
-
-
-def with_block_body(block: Any, body: Any, writes: Any = None) -> Any:
-    """A copy of a block around another body."""
-    return s_tir.SBlock(
-        block.iter_vars,
-        block.reads,
-        block.writes if writes is None else writes,
-        block.name_hint,
-        body,
-        block.init,
-        block.alloc_buffers,
-        block.match_buffers,
-        block.annotations,
-    )

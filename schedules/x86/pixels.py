@@ -22,11 +22,12 @@ from ...ir.graph import Graph, Node, Value
 from ...ir.layout import Layout
 from ...ir.op import Attrs, Pattern
 from ...ir.types import TensorType
+from ..rewrite import with_block_body, with_loop_body
 from ..task import Task
 from ..view import View
-from .nest_edit import with_block_body, with_loop_body
+from .tiles import rounds
 
-__all__ = ["Row", "row_of_pixels"]
+__all__ = ["Row", "in_tiles", "row_of_pixels"]
 
 
 def row_of_pixels(task: Task, pixels: int = 0) -> Task | None:
@@ -43,6 +44,21 @@ def row_of_pixels(task: Task, pixels: int = 0) -> Task | None:
     row = _Row(spatial, pixels or math.prod(spatial))
     body = row.merge(task.body, conv)
     return None if body is None else dataclasses.replace(task, body=body)
+
+
+def in_tiles(task: Task, pixels: int, tile: int, band: int = 1) -> tuple[Task, Row]:
+    """The task as a row of whole bands of tiles, and that row.
+
+    Args:
+        task: One that `row_of_pixels` takes.
+        pixels: How many it has.
+        tile: Pixels of a tile.
+        band: Tiles of a band.
+    """
+    width = rounds(pixels, tile * band) * tile * band
+    merged = row_of_pixels(task, width)
+    assert merged is not None, "the body was no row of pixels before either"
+    return merged, Row(pixels, tile, width)
 
 
 def _is_pointwise(conv: Node) -> bool:

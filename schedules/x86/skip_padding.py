@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm import tirx
 
-from .conv_shape import ConvShape
+from .conv_shape import ConvShape, inside_conditions
 from .nest_edit import UpdateNest, change_body
 
 __all__ = ["skip_padding_rows"]
@@ -28,14 +28,8 @@ def skip_padding_rows(function: Any, shape: ConvShape, rows: int, reductions: in
     """
     nest = UpdateNest(function)
     kh, h = nest.bindings[-reductions], nest.bindings[-reductions - 3]
-    begin, size = shape.begin[0], shape.height
     row = nest.start(h) * shape.stride[0] + kh * shape.dilation[0]
-    last = (rows - 1) * shape.stride[0] + (shape.kernel[0] - 1) * shape.dilation[0]
-    conditions = []
-    if begin:
-        conditions.append(row >= begin)
-    if last >= size + begin:
-        conditions.append(row < size + begin)
+    conditions = inside_conditions(shape, 0, row, rows)
     if not conditions:
         return function
     inside = tirx.all(*conditions)

@@ -6,6 +6,8 @@ from typing import Any
 
 from tvm import s_tir, sym, tirx
 
+from ..rewrite import with_block_body, with_loop_body
+
 __all__ = ["split_tails"]
 
 
@@ -27,22 +29,11 @@ def _rewrite(stmt: Any) -> Any:
     if isinstance(stmt, tirx.For):
         if stmt.kind == tirx.ForKind.VECTORIZED and _is_guarded(stmt.body):
             return _split(stmt)
-        return _with_body(stmt, _rewrite(stmt.body))
+        return with_loop_body(stmt, _rewrite(stmt.body))
     if isinstance(stmt, tirx.SeqStmt):
         return tirx.SeqStmt([_rewrite(part) for part in stmt.seq])
     if isinstance(stmt, s_tir.SBlockRealize):
-        block = stmt.block
-        inner = s_tir.SBlock(
-            block.iter_vars,
-            block.reads,
-            block.writes,
-            block.name_hint,
-            _rewrite(block.body),
-            block.init,
-            block.alloc_buffers,
-            block.match_buffers,
-            block.annotations,
-        )
+        inner = with_block_body(stmt.block, _rewrite(stmt.block.body))
         return s_tir.SBlockRealize(list(stmt.iter_values), stmt.predicate, inner)
     return stmt
 
@@ -53,19 +44,6 @@ def _is_guarded(stmt: Any) -> bool:
     return not isinstance(stmt.predicate, tirx.IntImm)
 
 
-def _with_body(loop: Any, body: Any, kind: Any = None) -> Any:
-    return tirx.For(
-        loop.loop_var,
-        loop.min,
-        loop.extent,
-        loop.kind if kind is None else kind,
-        body,
-        loop.thread_binding,
-        loop.annotations,
-        loop.step,
-    )
-
-
 def _split(loop: Any) -> Any:
     realize = loop.body
     always = tirx.const(True, "bool")
@@ -74,5 +52,5 @@ def _split(loop: Any) -> Any:
     lane = tirx.Let(loop.loop_var, loop.min + loop.extent - 1, realize.predicate)
     last = sym.Analyzer().simplify(lane)
     return tirx.IfThenElse(
-        last, _with_body(loop, whole), _with_body(loop, realize, tirx.ForKind.SERIAL)
+        last, with_loop_body(loop, whole), with_loop_body(loop, realize, tirx.ForKind.SERIAL)
     )
