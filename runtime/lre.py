@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import struct
 import sys
 from _thread import allocate_lock, get_ident
@@ -31,6 +32,7 @@ _ABI_VERSION = 1
 _RANK = 8
 _CHECK_CRC, _FLUSH_DENORMALS, _MAP_WEIGHTS = 1, 2, 4
 _STATUS_FAULT = 6
+_MOST_THREADS = 256  # LRE_MAX_THREADS; more are refused before they are narrowed to a C integer
 _SMALL = 16 << 10  # bytes below which the engine's copy is cheaper than an aligned array
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
 
@@ -86,7 +88,10 @@ def read_tail(fd: int, name: str) -> Tail:
     Raises:
         LreError: it is something else, for another machine, truncated, stripped or damaged.
     """
-    size = os.fstat(fd).st_size
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise LreError(f"{name}: this is no regular file, but {_kind_of(status.st_mode)}")
+    size = status.st_size
     head = os.pread(fd, 64, 0)
     if len(head) < 64 or head[:4] != b"\x7fELF":
         raise LreError(f"{name}: this is not a shared object (no ELF header)")
@@ -130,10 +135,19 @@ def read_tail(fd: int, name: str) -> Tail:
     return Tail(file_bytes, elf, offset, weights, crc if has_crc else None, text)
 
 
+def _kind_of(mode: int) -> str:
+    """What stands where an object's file should be."""
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"))
+    return next((name for is_kind, name in kinds if is_kind(mode)), "a device or a socket")
+
+
 def _find(path: str | os.PathLike[str] | None) -> str:
     if path is None:
         path = os.path.dirname(os.path.abspath(__file__))
-    text = os.fspath(path)
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        raise LreError(f"path must be a str, bytes or a path, not {path!r}") from None
     if os.path.isdir(text):
         inside = os.path.join(text, LIBRARY)
         if not os.path.exists(inside):
@@ -381,9 +395,11 @@ class Engine:
         self._observer_error: BaseException | None = None
         self.path = path
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise LreError(f"{path}: cannot be opened: {error.strerror}") from None
+            # a pipe without a writer would hold up an open that waits
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise LreError(f"{path}: cannot be opened: {reason}") from None
         try:
             self._create(threads, flags)
         except BaseException:
@@ -663,6 +679,12 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce_ex__(self, _: object) -> Any:
+        raise TypeError(
+            "an lre.Engine cannot be copied or pickled: it owns a C engine; "
+            "load(engine.path) makes another one"
+        )
+
     def __del__(self) -> None:
         if not sys.is_finalizing() and getattr(self, "_lock", None) is not None:
             self.close()
@@ -679,6 +701,14 @@ def _copy_of(tensor: _Tensor) -> Array:
     dtype = _dtype(code, tensor.bits)[0]
     data = ctypes.string_at(tensor.data, tensor.bytes) if tensor.bytes else b""
     return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
+
+
+def _whole(name: str, value: Any, most: int) -> int:
+    """`value` as an int from 1 to `most`; numpy's integers count, bools do not."""
+    whole = hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
+    if not whole or not 1 <= value <= most:
+        raise LreError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
+    return int(value)
 
 
 def load(
@@ -704,10 +734,10 @@ def load(
     Raises:
         LreError: with the reason.
     """
-    if inference_context != "cpu":
+    if not isinstance(inference_context, str) or inference_context != "cpu":
         raise LreError(f"this object was compiled for cpu; there is no '{inference_context}' in it")
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise LreError(f"threads must be a number from 1, not {threads!r}")
+    if threads is not None:
+        threads = _whole("threads", threads, _MOST_THREADS)
     flags = _CHECK_CRC * bool(crc_check) | _FLUSH_DENORMALS * bool(flush_denormals)
     flags |= _MAP_WEIGHTS * bool(map_weights)
     return Engine(_find(path), threads or 0, flags)

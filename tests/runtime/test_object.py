@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import re
 import shutil
 import struct
@@ -56,6 +58,41 @@ def test_foreign_files(tmp_path):
     foreign = next((Path(np.__file__).parent).rglob("*.so"))
     shutil.copy(foreign, path)
     refused(path, "a shared object, but not one that leip wrote")
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a folder", "a device or a socket"])
+def test_no_regular_file(tmp_path, kind):
+    path = tmp_path / "modelLibrary.so"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a named pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    refused(tmp_path, f"modelLibrary.so: this is no regular file, but {kind}")
+
+
+def test_path_in_bytes(toy_path):
+    assert runtime.load(os.fsencode(toy_path)).input_names
+    refused(3.5, "path must be a str, bytes or a path, not 3.5")
+
+
+@pytest.mark.parametrize("threads", [True, np.True_, 2.0, "2", 0, -1, 257, 2**32 + 2, 2**64 + 2])
+def test_odd_counts_of_threads(toy_path, threads):
+    refused(toy_path, "threads must be a whole number from 1 to 256", threads=threads)
+
+
+def test_threads_of_numpy(toy_path):
+    assert runtime.load(toy_path, threads=np.int64(2)).threads == 2
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_engines_are_not_copied(toy_path, duplicate):
+    """A second owner of one C engine would free it twice."""
+    with runtime.load(toy_path) as engine:
+        with pytest.raises(TypeError, match=r"cannot be copied or pickled.*load\(engine\.path\)"):
+            duplicate(engine)
+        engine.warm_up()
 
 
 def test_executable(library, tmp_path):
