@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ..driver import Progress
     from ..errors import LeipError
 
-UNLIMITED = 400  # columns of a table that goes into a file or a pipe
+UNLIMITED = 400  # characters a line of a table that goes into a file or a pipe
+LEAST = 12  # characters a column of a table in a narrow terminal: squeezed more it shows nothing
 
 
 def out() -> Console:
@@ -79,6 +80,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), title: str 
     for row in rows:
         view.add_row(*(_escaped(cell) for cell in row))
     console = out()
+    console.width = max(console.width, LEAST * columns)
     with console.capture() as text:
         console.print(view)
     print("\n".join(line.rstrip() for line in text.get().splitlines()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -54,6 +55,8 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 ok, 1 cannot be compiled or run, 2 wrong usage."""
     words = join_target(list(sys.argv[1:] if argv is None else argv))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need not be text in this encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in words
     try:
         with interrupts.noted():

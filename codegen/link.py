@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def compile_engine(toolchain: Toolchain, folder: Path, cache: KernelCache | None
 
     Args:
         toolchain: Compiler and target.
-        folder: Where the object files are put.
+        folder: Where the object files are put, and the sources and headers with them.
         cache: Where they are kept from one compile to the next.
 
     Raises:
@@ -46,6 +47,9 @@ def compile_engine(toolchain: Toolchain, folder: Path, cache: KernelCache | None
     """
     text = json.dumps([engine_digest(), toolchain.command, toolchain.version, toolchain.triple])
     key = hashlib.sha256(f"engine\n{text}".encode()).hexdigest()
+    for file in (*sources.ENGINE, *sources.headers(), sources.VERSION_SCRIPT):
+        # compiled here by plain names: no compiler takes every path that leip may be installed in
+        shutil.copyfile(file, folder / file.name)
     paths = [folder / f"{source.stem}.o" for source in sources.ENGINE]
     entry = cache.get(key) if cache is not None else None
     if entry is not None:
@@ -57,7 +61,7 @@ def compile_engine(toolchain: Toolchain, folder: Path, cache: KernelCache | None
     command = [*toolchain.command, *_compile_flags(toolchain), "-c"]
 
     def compile_one(source: Path, output: Path) -> None:
-        run_compiler([*command, str(source), "-o", str(output)], folder)
+        run_compiler([*command, source.name, "-o", output.name], folder)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(compile_one, sources.ENGINE, paths))
@@ -81,9 +85,9 @@ def link_object(
         toolchain: Compiler and target.
         plan_source: Text of plan.c.
         kernels: Object files by symbol.
-        engine: The engine's objects.
+        engine: The engine's objects, in `folder`.
         output: The shared object to write (without weights).
-        folder: For files on the way.
+        folder: Where `compile_engine` worked; for files on the way.
 
     Returns:
         Facts of the object, its fence checked.
@@ -93,17 +97,17 @@ def link_object(
     """
     (folder / "plan.c").write_text(plan_source, encoding="ascii")
     run_compiler([*toolchain.command, *_compile_flags(toolchain), "-c", "plan.c"], folder)
-    objects = ["plan.o", *(str(path) for path in engine)]
+    objects = ["plan.o", *(path.name for path in engine)]
     for symbol, data in kernels.items():
         name = f"{symbol[-200:]}.o"  # the linker's messages show it
         (folder / name).write_bytes(data)
         objects.append(name)
     # in a file: hundreds of kernels are more than some systems take on a command line
-    (folder / "objects.txt").write_text("\n".join(_quoted(objects)) + "\n", encoding="utf-8")
+    (folder / "objects.txt").write_text("\n".join(objects) + "\n", encoding="ascii")
     flags = [*sources.LINK_FLAGS, "-Wl,-z,defs", "-Wl,-S", "-Wl,--build-id=none"]
     if not toolchain.is_zig:
         flags.append("-static-libgcc")
-    command = [*toolchain.command, *flags, "@objects.txt", "-o", str(output)]
+    command = [*toolchain.command, *flags, "@objects.txt", "-o", os.path.relpath(output, folder)]
     run_compiler([*command, *sources.LINK_LIBRARIES], folder)
     facts = read_elf(output)
     _check_fence(facts)
@@ -112,14 +116,7 @@ def link_object(
 
 def _compile_flags(toolchain: Toolchain) -> list[str]:
     arm = sources.ARM_FLAGS if toolchain.triple.startswith("aarch64") else ()
-    include = f"-I{sources.INCLUDE}"
-    return [*sources.COMPILE_FLAGS, *OBJECT_FLAGS, *arm, include]
-
-
-def _quoted(paths: Sequence[str]) -> Iterator[str]:
-    for path in paths:
-        escaped = path.replace("\\", "\\\\").replace('"', '\\"')
-        yield f'"{escaped}"'
+    return [*sources.COMPILE_FLAGS, *OBJECT_FLAGS, *arm, "-I."]
 
 
 def _check_fence(facts: ElfFacts) -> None:

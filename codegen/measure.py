@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -114,8 +115,9 @@ class PeakMeter:
         self._folder = tempfile.TemporaryDirectory(prefix="leip-peak-")
         folder = Path(self._folder.name)
         self._program = folder / "peak"
-        flags = ["-O3", "-ffp-contract=fast", f"-march={cpu}", str(PEAK_SOURCE)]
-        run_compiler([*toolchain.command, *flags, "-o", str(self._program), "-lpthread"], folder)
+        flags = ["-O3", "-ffp-contract=fast", f"-march={cpu}", PEAK_SOURCE.name]
+        shutil.copyfile(PEAK_SOURCE, folder / PEAK_SOURCE.name)  # its path may hold any characters
+        run_compiler([*toolchain.command, *flags, "-o", "peak", "-lpthread"], folder)
 
     def sample(self) -> Peak:
         """Measure now, for some tenths of a second. Raises BuildError."""

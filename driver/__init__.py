@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from .. import plugin
 from ..codegen.progress import Progress
 from ..ir.sizes import whole_sizes
+from ..ir.whole_file import write_text_whole
 from . import inspection
 from .compiling import compile_with, make_pipeline, open_cache, resolve
 from .execution import benchmark, open_engine, run
-from .files import PathLike, read_graph, read_text, write_pool, write_text
+from .files import PathLike, read_graph, read_text, write_pool
 from .options import CompileOptions, parse_optimization
 from .reports import (
     CacheReport,
@@ -193,7 +194,7 @@ def opt(
     graph, refusals = _run_passes(graph, passes, level, target, verify_level=2 if verify else None)
     after = print_graph(graph)
     if output is not None:
-        write_text(output, after)
+        write_text_whole(output, after)
         pool = {name: constant.array for name, constant in constants(graph).items()}
         if pool:
             write_pool(Path(output).with_suffix(".npz"), pool)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from .. import plugin
 from ..codegen.progress import Clock, Progress
 from ..errors import UsageError
-from .files import PathLike, load_array, read_graph, write_text
+from ..ir.whole_file import write_text_whole
+from .files import PathLike, load_array, read_graph, safe_stems
 from .options import CompileOptions
 from .reports import CompileReport
 
@@ -184,10 +185,10 @@ def _dump_choices(folder: Path, graph: Graph, result: BuildResult) -> None:
     """The graph with the chosen template, config and reason of every kernel, and their tasks."""
     from ..ir.text import print_graph
 
-    write_text(folder / "99_chosen.txt", print_graph(graph))
-    (folder / "tasks").mkdir(exist_ok=True)
-    for kernel in result.kernels:
-        write_text(folder / "tasks" / f"{kernel.node.outputs[0].name}.txt", kernel.task.text)
+    write_text_whole(folder / "99_chosen.txt", print_graph(graph))
+    tasks = {kernel.node.outputs[0].name: kernel.task.text for kernel in result.kernels}
+    for name, stem in safe_stems(tasks).items():
+        write_text_whole(folder / "tasks" / f"{stem}.txt", tasks[name])
 
 
 def open_cache(cache_dir: PathLike | None, plugins: Sequence[PathLike] = ()) -> KernelCache:

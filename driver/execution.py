@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LeipError, UsageError
-from .files import PathLike, load_array, write_arrays, write_text
+from ..ir.whole_file import write_text_whole
+from .files import PathLike, load_array, write_arrays
 from .reports import BenchmarkReport, KernelTime, RunReport
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def benchmark(
     report = BenchmarkReport(tuple(samples), used, flops, limits[0], chosen)
     if json_path is not None:
         facts = {"path": str(path), **report.figures, **dataclasses.asdict(report)}
-        write_text(json_path, json.dumps(facts, indent=1) + "\n")
+        write_text_whole(json_path, json.dumps(facts, indent=1) + "\n")
     return report
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
+import types
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import OutputError, UsageError
+from ..errors import UsageError
+from ..ir.whole_file import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 PathLike = str | Path
 TEXT_SUFFIXES = (".txt", ".ir")
+MAX_STEM = 200  # of the 255 bytes that file systems allow, with room for numbers and suffixes
 
 
 def read_graph(path: PathLike, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
@@ -68,43 +72,39 @@ def load_array(path: PathLike) -> np.ndarray:
 
 def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Path]:
     """Write arrays as .npy files named safely and differently. Raises OutputError."""
-    import numpy as np
-
-    files: dict[str, Path] = {}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, array in arrays.items():
-            stem = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-") or "output"
-            path = folder / f"{stem}.npy"
-            number = 1
-            while path in files.values():
-                number += 1
-                path = folder / f"{stem}_{number}.npy"
-            np.save(path, array)
-            files[name] = path
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", str(folder)) from None
+    files = {name: folder / f"{stem}.npy" for name, stem in safe_stems(arrays).items()}
+    for name, path in files.items():
+        write_whole(path, functools.partial(_save, arrays[name]))
     return files
 
 
-def write_text(path: PathLike, text: str) -> None:
-    """Write a text file. Raises OutputError."""
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", str(path)) from None
+def _save(array: np.ndarray, file: BinaryIO) -> None:
+    import numpy as np
+
+    # behind an object of its own, because for real files numpy does not say why a write failed
+    np.save(types.SimpleNamespace(write=file.write), array)  # type: ignore[arg-type]
+
+
+def safe_stems(names: Iterable[str]) -> dict[str, str]:
+    """Names of values -> different stems of files' names: plain characters, not too many."""
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")[:MAX_STEM] or "output"
+        numbered, number = stem, 1
+        while numbered in taken:
+            number += 1
+            numbered = f"{stem}_{number}"
+        taken.add(numbered)
+        stems[name] = numbered
+    return stems
 
 
 def write_pool(path: PathLike, pool: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name into an .npz. Raises OutputError."""
     import numpy as np
 
-    try:
-        with open(path, "wb") as file:
-            np.savez(file, **pool)  # type: ignore[arg-type]
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", str(path)) from None
+    write_whole(path, lambda file: np.savez(file, **pool))  # type: ignore[arg-type]
 
 
 def read_pool(path: PathLike) -> dict[str, np.ndarray]:

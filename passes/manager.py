@@ -13,6 +13,7 @@ from ..ir.graph import Graph
 from ..ir.parse import parse_graph
 from ..ir.text import constants, print_graph, structurally_equal
 from ..ir.verifier import verify
+from ..ir.whole_file import write_text_whole
 from .base import Pass, PassResult
 
 Observer = Callable[["PassRecord", Graph], None]
@@ -129,10 +130,9 @@ class PassManager:
             return
         path = Path(self.dump_dir) / f"{index:02d}_{name}.txt"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{head}\n{print_graph(graph)}", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write the IR dump: {error.strerror}", str(path)) from error
+            write_text_whole(path, f"{head}\n{print_graph(graph)}")
+        except OutputError as error:
+            raise OutputError(f"the IR dump {error.message}", error.where) from error
 
 
 def verify_level() -> int:

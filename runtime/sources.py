@@ -33,7 +33,7 @@ COMPILE_FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-W
 ARM_FLAGS = ("-mno-outline-atomics",)
 LINK_FLAGS = (
     "-shared",
-    f"-Wl,--version-script={VERSION_SCRIPT}",
+    *("-Xlinker", f"--version-script={VERSION_SCRIPT.name}"),  # relative to where the linker runs
     "-Wl,-Bsymbolic",
     "-Wl,-z,relro,-z,now,-z,noexecstack",
     "-Wl,--gc-sections",

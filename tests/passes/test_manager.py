@@ -87,7 +87,7 @@ def test_dumps(tmp_path):
 
 def test_dump_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write the IR dump"):
+    with pytest.raises(OutputError, match="the IR dump cannot be written"):
         PassManager([], dump_dir=tmp_path / "file").run(parse_graph(TEXT))
 
 

@@ -22,7 +22,7 @@ def compile_c(output: Path, files: Iterable[Path], flags: Iterable[str] = ()) ->
     """gcc; fails the test with its messages."""
     command = [COMPILE, *sources.COMPILE_FLAGS, f"-I{sources.INCLUDE}", "-o", str(output)]
     command += [*map(str, files), *flags, *sources.LINK_LIBRARIES]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=sources.INCLUDE)
     assert result.returncode == 0, result.stderr
     return output
 

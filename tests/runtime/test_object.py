@@ -555,7 +555,7 @@ def test_cross_compile(tmp_path, target):
     if target.startswith("aarch64"):
         command += sources.ARM_FLAGS
     command += [f"-I{sources.INCLUDE}", *map(str, files), *sources.LINK_FLAGS, "-o", str(output)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=sources.INCLUDE)
     assert result.returncode == 0, result.stderr
     symbols = run("nm", "-D", "--defined-only", str(output)).split()[2::3]
     assert symbols and all(symbol.startswith("lre_") for symbol in symbols)
