@@ -25,6 +25,7 @@ from .constants import WeightStore, read_spool
 from .elf import ElfFacts
 from .kernel_build import KernelObject, Request, WorkerPool, build_kernels
 from .kernel_object import entry_point, kernel_stem
+from .limits import check_limits
 from .package import LIBRARY
 from .plan import Kernel, Plan, make_plan
 from .plan_source import ObjectFacts, render
@@ -168,11 +169,13 @@ def build_object(
         progress: Called with the step and how much of it is done.
 
     Raises:
+        ModelError: A tensor is too large, or has too many dimensions, for an object.
         BuildError: No compiler, a kernel that cannot be built, or an object that needs more than
             an object may.
         OSError: A file cannot be written.
     """
     clock = Clock()
+    check_limits(graph)
     toolchain = find_toolchain(options.target.triple, options.cc)
     with clock("choose"):
         views = find_views(graph)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from .. import plugin
 from ..codegen.progress import Progress
-from ..ir.sizes import whole_sizes
+from ..errors import UsageError
 from ..ir.whole_file import write_text_whole
 from . import inspection
+from .arguments import as_flag, as_levels, as_path, as_paths, as_paths_by_name, as_shapes, as_text
 from .compiling import compile_with, make_pipeline, open_cache, resolve
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool
@@ -105,29 +106,31 @@ def compile(
         LeipError: With what is wrong, where, and what to do.
     """
     options = CompileOptions(
-        input_path=Path(input_path),
-        output_path=Path(output_path),
-        input_shapes={n: whole_sizes(n, shape) for n, shape in (input_shapes or {}).items()},
-        layout=layout or "",
-        target=target,
+        input_path=as_path("input_path", input_path),
+        output_path=as_path("output_path", output_path),
+        input_shapes=as_shapes("input_shapes", input_shapes),
+        layout=as_text("layout", layout, none=""),
+        target=as_text("target", target),
         level=_level(optimization),
-        crc_check=crc_check,
-        model_id=model_id or "",
-        dump_ir=Path(dump_ir) if dump_ir is not None else None,
-        verify=verify,
-        verify_inputs={name: Path(path) for name, path in (verify_inputs or {}).items()},
-        threads=threads or 0,
-        jobs=jobs or 0,
-        plugins=tuple(Path(path) for path in plugins),
-        cache_dir=Path(cache_dir) if cache_dir is not None else None,
-        cc=cc or "",
+        crc_check=as_flag("crc_check", crc_check),
+        model_id=as_text("model_id", model_id, none=""),
+        dump_ir=as_path("dump_ir", dump_ir) if dump_ir is not None else None,
+        verify=as_flag("verify", verify),
+        verify_inputs=as_paths_by_name("verify_inputs", verify_inputs),
+        threads=0 if threads is None else threads,
+        jobs=0 if jobs is None else jobs,
+        plugins=as_paths("plugins", plugins),
+        cache_dir=as_path("cache_dir", cache_dir) if cache_dir is not None else None,
+        cc=as_text("cc", cc, none=""),
     )
+    if progress is not None and not callable(progress):
+        raise UsageError(f"progress must be callable, not {progress!r}", "progress")
     return compile_with(options, progress or _silent)
 
 
 def _level(optimization: Mapping[str, int] | None) -> int:
     key = {"cuda": "enabled", "graph": "iterations"}
-    pairs = (optimization or {}).items()
+    pairs = as_levels("optimization", optimization)
     return parse_optimization([f"category:{n},{key.get(n, 'level')}:{v}" for n, v in pairs])
 
 
@@ -165,8 +168,15 @@ def optimize(
     Returns:
         The improved graph.
     """
-    plugin.load(plugins)
-    graph = read_graph(model, input_shapes) if isinstance(model, str | Path) else model.copy()
+    from ..ir.graph import Graph
+
+    plugin.load(as_paths("plugins", plugins))
+    shapes = as_shapes("input_shapes", input_shapes)
+    passes, target = as_text("passes", passes), as_text("target", target)
+    level = _level({"kernel": level})
+    graph = (
+        model.copy() if isinstance(model, Graph) else read_graph(as_path("model", model), shapes)
+    )
     return _run_passes(graph, passes, level, target)[0]
 
 

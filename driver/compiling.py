@@ -31,6 +31,7 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
     """
     from ..codegen.build import build_object
     from ..codegen.kernel_build import WorkerPool
+    from ..codegen.limits import check_limits
     from ..codegen.package import LIBRARY, OutputFolder
     from ..passes.manager import PassManager
 
@@ -45,6 +46,7 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
         progress("import", 0, 0)
         with clock("import"):
             model = read_graph(options.input_path, options.input_shapes)
+            check_limits(model)  # before passes and choices reason about such sizes
         with clock("passes"):
             steps = make_pipeline(options.level, target, options.layout)
             manager = PassManager(steps, options.dump_ir, observer=_PassProgress(progress, steps))

@@ -70,7 +70,8 @@ class CompileOptions:
                 f"unknown layout {self.layout!r}", "--layout", f"known: {', '.join(LAYOUTS)}"
             )
         for flag, number in (("--threads", self.threads), ("--jobs", self.jobs)):
-            if not isinstance(number, Integral) or not 0 <= number <= 1024:
+            whole = isinstance(number, Integral) and not isinstance(number, bool)
+            if not whole or not 0 <= number <= 1024:
                 raise UsageError(f"{number!r} is not a sensible number", flag, "give 1 or more")
         for name, shape in self.input_shapes.items():
             if any(size < 1 for size in shape):
@@ -79,6 +80,12 @@ class CompileOptions:
                     "--input_shapes",
                     "for example --input_shapes image:1,3,224,224",
                 )
+        if self.verify_inputs and not self.verify:
+            raise UsageError(
+                "inputs are given, and nothing would use them",
+                "--input",
+                "add --verify, which compares the object with the reference on them",
+            )
         if self.model_id:
             _check_id(self.model_id)
         if self.request.kind == "cuda":
@@ -95,11 +102,11 @@ class CompileOptions:
 
     @property
     def usable_threads(self) -> int:
-        return self.threads or usable_cpus()
+        return int(self.threads) or usable_cpus()
 
     @property
     def usable_jobs(self) -> int:
-        return self.jobs or usable_cpus()
+        return int(self.jobs) or usable_cpus()
 
 
 def usable_cpus() -> int:

@@ -24,7 +24,7 @@ def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for text in texts:
         name, colon, dims = text.rpartition(":")
-        if not colon or not name or not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", dims):
+        if not colon or not name or not re.fullmatch(r"\s*\d{1,18}\s*(,\s*\d{1,18}\s*)*", dims):
             raise UsageError(
                 f"{text!r} is not of the form NAME:1,3,224,224",
                 "--input_shapes",

@@ -94,6 +94,11 @@ def test_dynamic_dimension_without_a_shape(cli: Cli) -> None:
         ("image", "NAME:1,3,224,224"),
         ("image:a,b", "NAME:1,3,224,224"),
         ("image:1,3,0,8", "0"),
+        ("image:1,3.5,8,8", "NAME:1,3,224,224"),
+        ("image:1,-3,8,8", "NAME:1,3,224,224"),
+        ("image:", "NAME:1,3,224,224"),
+        ("", "NAME:1,3,224,224"),
+        ("image:1," + "9" * 5000, "NAME:1,3,224,224"),
     ],
 )
 def test_wrong_input_shapes(cli: Cli, tiny_onnx: Path, shape: str, message: str) -> None:
@@ -131,6 +136,11 @@ def test_layout_conversion_below_level_3(cli: Cli, tiny_onnx: Path) -> None:
     words = ("--layout", "NHWC", "--optimization", "category:kernel,level:2")
     text = compile_fails(cli, 2, tiny_onnx, *words)
     assert "level" in text and "3" in text
+
+
+def test_inputs_that_nothing_uses(cli: Cli, tiny_onnx: Path) -> None:
+    text = compile_fails(cli, 2, tiny_onnx, "--input", "image=x.npy")
+    assert "--input" in text and "add --verify" in text
 
 
 def test_verify_refused_for_a_target_that_cannot_run_here(cli: Cli, tiny_onnx: Path) -> None:
