@@ -104,6 +104,9 @@ DEVICES: dict[str, str] = {
     "x86": "x86_64",
 }
 
+# What the calling convention of every 64-bit Linux passes floats in: LLVM gives up without.
+REQUIRED: dict[str, tuple[str, ...]] = {"x86": ("sse", "sse2"), "arm": ("fp-armv8",)}
+
 # Instructions that the engine has no check for and that LLVM would use by itself: left out.
 UNCHECKED: dict[str, tuple[str, ...]] = {
     "x86": ("egpr", "ndd", "nf", "ccmp", "cf", "zu", "ppx", "push2pop2", "cmpccxadd", "movrs"),

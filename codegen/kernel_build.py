@@ -111,7 +111,9 @@ class WorkerPool:
         Raises:
             KernelBuildError: For the first job (in order) that failed; the rest is given up.
         """
-        if self.jobs == 0 or (len(jobs) == 1 and not self._workers):
+        # one alone is not worth a process, but for what a plugin may do to the process
+        alone = len(jobs) == 1 and not self._workers and not self.plugins
+        if self.jobs == 0 or alone:
             for index, job in enumerate(jobs):
                 done(index, _checked(job, build_job(job)))
             return

@@ -109,7 +109,10 @@ def link_object(
         flags.append("-static-libgcc")
     command = [*toolchain.command, *flags, "@objects.txt", "-o", os.path.relpath(output, folder)]
     run_compiler([*command, *sources.LINK_LIBRARIES], folder)
-    facts = read_elf(output)
+    try:
+        facts = read_elf(output)
+    except (FileNotFoundError, ValueError) as error:
+        raise BuildError(f"the linker wrote no shared object: {error}", str(toolchain)) from error
     _check_fence(facts)
     return facts
 

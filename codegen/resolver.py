@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import TargetError
 from ..ir.target import Target, TargetRequest
 from ..runtime.sources import cpu_features
-from .cpus import CPUS, DEFAULTS, DEVICES, MODELS, UNCHECKED, UNUSED
+from .cpus import CPUS, DEFAULTS, DEVICES, MODELS, REQUIRED, UNCHECKED, UNUSED
 
 __all__ = ["LlvmResolver", "checked_features", "tvm_target"]
 
@@ -71,6 +71,12 @@ class LlvmResolver:
         if here:
             features &= _host_features(arch)
         features = _with_attributes(triple, cpu, arch, features, request)
+        if missing := [name for name in REQUIRED[arch] if name not in features]:
+            raise TargetError(
+                f"code for {triple} needs {', '.join(missing)}: floats are passed in its registers",
+                "--target",
+                "leave out the -mattr that turns it off",
+            )
         return _facts(arch, triple, cpu, features)
 
     def runs_here(self, target: Target) -> str:
@@ -152,9 +158,15 @@ def _normal_triple(text: str) -> str:
 
 def _check_cpu(cpu: str, triple: str) -> None:
     known = _cpus(triple)
-    if cpu in known:
-        return
     machine = triple.split("-", 1)[0]
+    if cpu in known:
+        if machine == "x86_64" and "64bit" not in _llvm_features(triple, cpu, ()):
+            raise TargetError(
+                f"-mcpu={cpu} is a 32-bit CPU; leip compiles for 64-bit ones",
+                "--target",
+                "the oldest of them is -mcpu=x86-64",
+            )
+        return
     for other in ("x86_64-linux-gnu", "aarch64-linux-gnu"):
         if cpu in _cpus(other):
             raise TargetError(

@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BuildError
+from ..errors import BuildError, UsageError
 
 __all__ = ["Toolchain", "find_toolchain", "run_compiler"]
 
 # zig brings glibc stubs of every version; this one is in every distribution still maintained
 ZIG_GLIBC = "2.28"
+
+ET_DYN = b"\3\0"  # the kind of ELF file that a shared object is
 
 PROBE = """
 #include <math.h>
@@ -65,18 +67,35 @@ def find_toolchain(triple: str, cc: str = "") -> Toolchain:
         cc: What the user gave with `--cc`; if it does not work there is no other.
 
     Raises:
+        UsageError: What was given is no command.
         BuildError: There is none, or the one that was asked for does not work for the target.
     """
-    return _find(triple, cc, os.environ.get("CC", ""), os.environ.get("PATH", ""))
+    env_cc = _words(os.environ.get("CC", ""), "$CC")
+    return _find(triple, _words(cc, "--cc"), env_cc, os.environ.get("PATH", ""))
+
+
+def _words(text: str, source: str) -> tuple[str, ...]:
+    """The words of a command; a program given by a relative path is that of this folder."""
+    if not text:
+        return ()
+    try:
+        program, *rest = shlex.split(text)
+        if not program:
+            raise ValueError
+    except ValueError:  # none, or a quotation that does not end
+        hint = "give a program and its flags, as --cc 'gcc -m64'"
+        raise UsageError(f"{text!r} is no command", source, hint) from None
+    return (os.path.abspath(program) if "/" in program else program, *rest)
 
 
 @functools.lru_cache(maxsize=32)
-def _find(triple: str, cc: str, env_cc: str, path: str) -> Toolchain:
+def _find(triple: str, cc: tuple[str, ...], env_cc: tuple[str, ...], path: str) -> Toolchain:
     if cc:
-        command = (*shlex.split(cc), *_target_flags(cc, triple))
+        command = (*cc, *_target_flags(cc, triple))
         reason = _why_not(command, triple)
         if reason:
-            raise BuildError(f"{cc!r} makes no objects for {triple}: {reason}", "--cc")
+            named = shlex.join(cc)
+            raise BuildError(f"{named!r} makes no objects for {triple}: {reason}", "--cc")
         return Toolchain(command, triple, _version(command), "--cc")
     for command, source in _candidates(triple, env_cc):
         if not _why_not(command, triple):
@@ -90,9 +109,9 @@ def _find(triple: str, cc: str, env_cc: str, path: str) -> Toolchain:
     )
 
 
-def _candidates(triple: str, env_cc: str) -> Iterator[tuple[tuple[str, ...], str]]:
+def _candidates(triple: str, env_cc: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     if env_cc:
-        yield (*shlex.split(env_cc), *_target_flags(env_cc, triple)), "$CC"
+        yield (*env_cc, *_target_flags(env_cc, triple)), "$CC"
     for name in (f"{triple}-gcc", "gcc", "cc"):
         if found := shutil.which(name):
             yield (found,), "PATH"
@@ -100,11 +119,10 @@ def _candidates(triple: str, env_cc: str) -> Iterator[tuple[tuple[str, ...], str
         yield (found, f"--target={triple}"), "PATH"
     if importlib.util.find_spec("ziglang") is not None:
         command = (sys.executable, "-m", "ziglang", "cc")
-        yield (*command, *_target_flags("ziglang", triple)), "ziglang"
+        yield (*command, *_target_flags(command, triple)), "ziglang"
 
 
-def _target_flags(command: str, triple: str) -> tuple[str, ...]:
-    words = shlex.split(command)
+def _target_flags(words: Sequence[str], triple: str) -> tuple[str, ...]:
     if "-target" in words or any(word.startswith("--target=") for word in words):
         return ()
     if "ziglang" in words or Path(words[0]).name == "zig":
@@ -125,8 +143,13 @@ def _why_not(command: Sequence[str], triple: str) -> str:
             run_compiler([*command, *flags], Path(folder))
         except BuildError as error:
             return error.message
-        if not (Path(folder) / "probe.so").is_file():
+        written = Path(folder) / "probe.so"
+        if not written.is_file():
             return "it reports success but writes nothing"
+        with written.open("rb") as file:
+            head = file.read(18)
+        if head[:4] != b"\x7fELF" or head[16:] != ET_DYN:
+            return "what it writes is no shared object"
     return ""
 
 

@@ -104,10 +104,8 @@ def test_errors_name_task_and_template(
     host: Target, tmp_path: Path, name: str, body: str, message: str
 ) -> None:
     path = plugin(tmp_path, name, body)
-    with WorkerPool(1, [path]) as workers:
-        workers.start()
-        with pytest.raises(KernelBuildError) as caught:
-            build_kernels([request(host, template=name)], workers)
+    with WorkerPool(1, [path]) as workers, pytest.raises(KernelBuildError) as caught:
+        build_kernels([request(host, template=name)], workers)
     assert message in caught.value.message
     assert f"template {name}" in caught.value.where and "relu_f32" in caught.value.where
     assert caught.value.task == request(host).task.text

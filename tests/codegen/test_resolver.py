@@ -91,6 +91,11 @@ def test_attributes_are_spelled_out() -> None:
         ("llvm -mfloat-abi=hard", "-mfloat-abi is not supported", "-mtriple"),
         ("llvm -mcpu=skylake -mtriple=aarch64-linux-gnu", "not an aarch64 CPU", "x86_64"),
         ("llvm -device=arm_cpu -mtriple=x86_64-linux-gnu", "contradict", ""),
+        ("llvm -mcpu=i486", "-mcpu=i486 is a 32-bit CPU", "-mcpu=x86-64"),
+        ("llvm -mcpu=lakemont", "32-bit CPU", "-mcpu=x86-64"),
+        ("llvm -mcpu=x86-64 -mattr=-sse", "needs sse, sse2", "-mattr"),
+        ("llvm -mcpu=skylake -mattr=-sse2", "needs sse2", "-mattr"),
+        ("llvm -mtriple=aarch64-linux-gnu -mattr=-fp-armv8", "needs fp-armv8", "-mattr"),
         ("cuda:2080ti", "not in this version", "llvm"),
     ],
 )

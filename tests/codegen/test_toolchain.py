@@ -8,7 +8,7 @@ import pytest
 
 from leip.codegen.link import link_object
 from leip.codegen.toolchain import find_toolchain
-from leip.errors import BuildError
+from leip.errors import BuildError, UsageError
 
 X86 = "x86_64-linux-gnu"
 ARM = "aarch64-linux-gnu"
@@ -24,9 +24,11 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
 
 
 def fake(folder: Path, name: str, exit_code: int, *, writes: bool = True) -> Path:
-    """A compiler that says its name and, if it `writes`, makes an empty file after `-o`."""
+    """A compiler that says its name and, if it `writes`, makes an ELF head after `-o`."""
     path = folder / name
-    output = 'while [ $# -gt 1 ]; do [ "$1" = -o ] && : >"$2"; shift; done\n' if writes else ""
+    head = r"printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0'"
+    loop = f'while [ $# -gt 1 ]; do [ "$1" = -o ] && {head} >"$2"; shift; done\n'
+    output = loop if writes else ""
     path.write_text(f"#!/bin/sh\necho {name} 1.0\n{output}exit {exit_code}\n")
     path.chmod(0o755)
     return path
@@ -75,6 +77,37 @@ def test_a_command_that_succeeds_and_compiles_nothing(
     fake(tmp_path, "gcc", 0)
     bare.setenv("CC", str(idle))
     assert find_toolchain(X86).source == "PATH"
+
+
+@pytest.mark.parametrize("text", ["gcc '", " ", "''"])
+def test_no_command(bare: pytest.MonkeyPatch, text: str) -> None:
+    with pytest.raises(UsageError, match="is no command") as caught:
+        find_toolchain(X86, text)
+    assert caught.value.where == "--cc"
+    bare.setenv("CC", text)
+    with pytest.raises(UsageError, match="is no command") as caught:
+        find_toolchain(X86)
+    assert caught.value.where == "$CC"
+
+
+def test_what_is_written_must_be_a_shared_object(tmp_path: Path) -> None:
+    program = tmp_path / "junk"
+    program.write_text('#!/bin/sh\nfor a; do [ "$last" = -o ] && echo junk > "$a"; last=$a; done\n')
+    program.chmod(0o755)
+    with pytest.raises(BuildError, match="what it writes is no shared object"):
+        find_toolchain(X86, str(program))
+    with pytest.raises(BuildError, match="no shared object"):
+        find_toolchain(X86, "gcc -c")
+
+
+def test_a_relative_path_is_that_of_the_working_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gcc = shutil.which("gcc")
+    assert gcc is not None
+    (tmp_path / "mine").symlink_to(gcc)
+    monkeypatch.chdir(tmp_path)
+    assert find_toolchain(X86, "./mine").command[0] == str(tmp_path / "mine")
 
 
 def test_link_errors_are_told(tmp_path: Path) -> None:
