@@ -38,6 +38,17 @@ class Leip(Runner):
         self.engine = leip.load(out, threads=threads)
         self.feeds = dict(feeds)
 
+    @classmethod
+    def load(cls, out: Path, feeds: Feeds, threads: int) -> Leip:
+        """A runner of what was compiled before (it has no report)."""
+        import leip
+
+        runner = cls.__new__(cls)
+        runner.name, runner.out, runner.threads = "leip", out, threads
+        runner.engine = leip.load(out, threads=threads)
+        runner.feeds = dict(feeds)
+        return runner
+
     @property
     def kernels(self) -> list[str]:
         """Symbols of the kernels, in the order of the plan."""
