@@ -128,11 +128,18 @@ def shapes(seed: int, count: int, gflops: float = NOMINAL_GFLOPS) -> list[Shape]
     rng = random.Random(seed)
     found: list[Shape] = []
     while len(found) < count:
-        shape = _draw(rng, rng.choices(list(KINDS), list(KINDS.values()))[0])
-        seconds = shape.flops / gflops / 1e9
-        if WORK_SECONDS[0] <= seconds <= WORK_SECONDS[1] and shape.most_bytes <= MOST_BYTES:
-            found.append(shape)
+        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        shape = _draw(rng, kind)
+        while not _fits(shape, gflops):
+            shape = _draw(rng, kind)
+        found.append(shape)
     return found
+
+
+def _fits(shape: Shape, gflops: float) -> bool:
+    """Whether its work and its operands are of a size that is measured."""
+    low, high = WORK_SECONDS
+    return low <= shape.flops / gflops / 1e9 <= high and shape.most_bytes <= MOST_BYTES
 
 
 def _draw(rng: random.Random, kind: str) -> Shape:
