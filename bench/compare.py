@@ -34,7 +34,7 @@ import verdicts
 from code_hash import code_hash
 from floor import Work, floor_seconds, work_of
 from runners import Leip, OnnxRuntime, OpenVino, Runner
-from turns import Blocks, fastest, measure, median_ratio, ratio
+from turns import NOISE, Blocks, fastest, measure, median_ratio, ratio
 from verdicts import Verdict
 from zoo_models import ZOO, MissingModel, random_feeds, zoo_model
 
@@ -221,6 +221,8 @@ def carry_out(scenario: Scenario, output: Path, point: int) -> list[Verdict]:
             record.write(output, scenario.threads, run, found)
             print(path.stem, json.dumps(run["models"][path.stem]["runners"]), file=sys.stderr)
     print(table(run), "", *found, "", sep="\n")
+    if (noise := verdicts.noise_of(run)) > NOISE:
+        print(f"unsure: the same object differs from itself by {noise:.1%}\n")
     return found
 
 
