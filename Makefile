@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check lint types test docs demo models bench startup format clean
+.PHONY: help venv check lint types test docs demo models bench sweep startup performance format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,12 +40,19 @@ demo: venv ## Compile and run the digits network
 models: venv ## Every model of the zoo at levels 1-4 against ONNX Runtime; writes docs/models.md
 	$(BIN)/python bench/all_models.py
 
-bench: venv ## Times of leip, ONNX Runtime and OpenVINO on the same files; writes bench/results/
-	$(BIN)/pip install -q 'openvino>=2024.0'
-	$(BIN)/python bench/compare.py
+bench: venv ## Times of leip and its peers, POINT=1…6 of the aims; writes bench/results/
+	$(BIN)/pip install -q -e '.[bench]'
+	$(BIN)/python bench/compare.py $(if $(POINT),--point $(POINT))
+
+sweep: venv ## 200 random shapes, SEED=1, against ONNX Runtime
+	$(BIN)/python bench/sweep.py --seed $(or $(SEED),1)
 
 startup: venv ## Import to first result, peak memory and idle CPU against ONNX Runtime
 	$(BIN)/python bench/startup.py
+
+performance: venv ## Table and plot of docs/performance.md from bench/results/
+	$(BIN)/pip install -q -e '.[bench]'
+	$(BIN)/python bench/report.py
 
 clean: ## Remove what was built here (not the kernel cache)
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache leip-demo

@@ -1,16 +1,17 @@
 """Times of leip and its peers on the same ONNX files, with the same threads.
 
+    python bench/compare.py --point 1…6
     python bench/compare.py [--models resnet50 path/to/model.onnx …] [--all] [--levels 3 4]
                             [--threads 2] [--batch 8] [--target "llvm -mcpu=haswell"]
 
-The runners take turns within one run, in an order that rotates, with a pause before each turn:
-ONNX Runtime's workers go on spinning for about 30 ms and would tax whoever comes next. One of the
-runners is a second engine on the first one's object (A/A): what it differs by is noise. The
-machine's peak and memory bandwidth are sampled between the rounds, and the largest sample counts.
-Ratios are to the best peer of the same run; `goals.py` says what the target is.
+The runners take turns within one run (`turns.py`). One of them is a second engine on another's
+object (A/A): what it differs by is noise. The machine's peak and memory bandwidth are sampled
+between the rounds, and the largest sample of the run counts. Ratios are to the best peer of the
+same run; `floor.py` says what a model takes at least, `verdicts.py` what is aimed at.
 
 With `--target "llvm -mcpu=haswell"` OpenVINO is limited to AVX2 and the peak is that of 256-bit
-vectors. Figures go to `bench/results/`, and as a table to standard output.
+vectors. `--point` makes the runs that a point of the aims needs and tells which bars are met; the
+exit code is 1 if one is missed. Figures go to `bench/results/`, as a table to standard output.
 """
 
 from __future__ import annotations
@@ -18,53 +19,62 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import goals
 import machine
+import record
+import verdicts
+from code_hash import code_hash
+from floor import Work, floor_seconds, work_of
 from runners import Leip, OnnxRuntime, OpenVino, Runner
+from turns import NOISE, Blocks, fastest, measure, median_ratio, ratio
+from verdicts import Verdict
 from zoo_models import ZOO, MissingModel, random_feeds, zoo_model
 
-RESULTS = Path(__file__).resolve().parent / "results"
-PAUSE = 0.06  # seconds before each turn
-TURN = 0.1  # seconds of a turn, at least
-MIN_RUNS = 3  # of a turn
 ONEDNN_LIMIT = "ONEDNN_MAX_CPU_ISA"  # OpenVINO's variable
-
-Blocks = list[list[float]]  # times in seconds, turn by turn
-
-
-def turn(runner: Runner) -> list[float]:
-    """One turn: a pause, one run that is not counted, then timed ones."""
-    time.sleep(PAUSE)
-    runner.run()
-    samples: list[float] = []
-    end = time.perf_counter() + TURN
-    while len(samples) < MIN_RUNS or time.perf_counter() < end:
-        started = time.perf_counter()
-        runner.run()
-        samples.append(time.perf_counter() - started)
-    return samples
+AVX2 = "llvm -mcpu=haswell"
+BATCHED = ("resnet50", "mobilenet_v2", "bert_base_128")
 
 
-def measure(
-    runners: Sequence[Runner], rounds: int, between: Callable[[], None] = lambda: None
-) -> dict[str, Blocks]:
-    """Times of each runner; the order rotates from round to round."""
-    blocks: dict[str, Blocks] = {runner.name: [] for runner in runners}
-    for number in range(rounds):
-        shift = number % len(runners)
-        for runner in [*runners[shift:], *runners[:shift]]:
-            blocks[runner.name].append(turn(runner))
-        between()
-    return blocks
+@dataclass(frozen=True)
+class Scenario:
+    """What one run compares."""
+
+    models: tuple[str, ...] = ZOO
+    levels: tuple[int, ...] = (3,)
+    threads: int = 2
+    batch: int = 1
+    target: str = ""
+    rounds: int = 8
+
+    @property
+    def avx2(self) -> bool:
+        return "haswell" in self.target
+
+    @property
+    def file_stem(self) -> str:
+        """What tells this run's file from those of others."""
+        parts = [f"t{self.threads}"]
+        parts += [f"b{self.batch}"] if self.batch > 1 else []
+        parts += ["avx2"] if self.avx2 else []
+        return ".".join(parts)
+
+
+POINTS = {
+    1: (Scenario(),),
+    2: (Scenario(levels=(3, 4)),),
+    3: (Scenario(threads=1), Scenario(BATCHED, batch=8)),
+    4: (Scenario(target=AVX2),),
+    5: (Scenario(levels=(1, 2, 3, 4)),),
+    6: (Scenario(("resnet50",)),),
+}
 
 
 def peers(model: Path, feeds: Any, threads: int, avx2: bool) -> list[Runner]:
@@ -82,9 +92,10 @@ def peers(model: Path, feeds: Any, threads: int, avx2: bool) -> list[Runner]:
 class Comparison:
     """One run over several models."""
 
-    def __init__(self, options: argparse.Namespace, meter: Any, folder: Path) -> None:
-        self.options, self.meter, self.folder = options, meter, folder
+    def __init__(self, scenario: Scenario, meter: Any, folder: Path) -> None:
+        self.scenario, self.meter, self.folder = scenario, meter, folder
         self.gflops = self.gigabytes = 0.0
+        self.models: dict[str, dict[str, Any]] = {}
 
     def sample(self) -> None:
         """Note what the machine can do now, if that is more than was seen so far."""
@@ -92,112 +103,132 @@ class Comparison:
         self.gflops = max(self.gflops, peak.gflops)
         self.gigabytes = max(self.gigabytes, peak.gigabytes)
 
-    def model(self, path: Path) -> dict[str, Any]:
-        """The figures of one model: per runner min and median in ms, and ratios."""
-        options, feeds = self.options, random_feeds(path)
-        target = {"target": options.target} if options.target else {}
+    def add(self, path: Path) -> None:
+        """Measure one model."""
+        scenario, feeds = self.scenario, random_feeds(path)
+        target = {"target": scenario.target} if scenario.target else {}
         mine = [
-            Leip(path, feeds, options.threads, level, self.folder, **target)
-            for level in options.levels
+            Leip(path, feeds, scenario.threads, level, self.folder, **target)
+            for level in scenario.levels
         ]
-        others = peers(path, feeds, options.threads, "haswell" in options.target)
+        twin = mine[-1].again()
+        others = peers(path, feeds, scenario.threads, scenario.avx2)
         self.sample()
-        blocks = measure([*mine, mine[0].again(), *others], options.rounds, self.sample)
-        figures: dict[str, Any] = {
-            name: {
-                "min_ms": min(map(min, turns)) * 1e3,
-                "median_ms": statistics.median(t for turn in turns for t in turn) * 1e3,
-                "runs": sum(map(len, turns)),
-            }
-            for name, turns in blocks.items()
-        }
-        if others:
-            best = min((runner.name for runner in others), key=lambda n: figures[n]["min_ms"])
-            for name, figure in figures.items():
-                figure["ratio"] = goals.verdict(blocks[name], blocks[best])
-                figure["median_ratio"] = goals.median_ratio(blocks[name], blocks[best])
-        kernels = {runner.name: runner.kernels for runner in mine}
-        heavy = goals.work_of(path)
-        return {
+        blocks = measure([*mine, twin, *others], scenario.rounds, self.sample)
+        self.models[path.stem] = {
             "flops": mine[0].report.flops,
-            "work": [[one.flops, one.weight_bytes] for one in heavy],
-            "kernels": kernels,
-            "runners": figures,
+            "work": [[one.flops, one.weight_bytes] for one in work_of(path)],
+            "control": ratio(blocks[twin.name], blocks[mine[-1].name]),
+            "steps": _steps(mine, blocks),
+            "runners": _figures(blocks, [runner.name for runner in others]),
         }
 
+    def result(self) -> dict[str, Any]:
+        """Everything so far, judged by the largest peak so far."""
+        run: dict[str, Any] = {
+            "threads": self.scenario.threads,
+            "batch": self.scenario.batch,
+            "target": self.scenario.target or "llvm",
+            "peak_gflops": self.gflops,
+            "bandwidth_gbs": self.gigabytes,
+            "last_level_cache": machine.last_level_cache(),
+            "models": json.loads(json.dumps(self.models)),
+        }
+        for model in run["models"].values():
+            hold_against_target(model, run)
+        return run
 
-def judge(result: dict[str, Any]) -> None:
-    """Add floors, targets and ratios to them, once the peak of the whole run is known."""
-    ratios: dict[str, list[float]] = {}
-    for model in result["models"].values():
-        runners = model["runners"]
-        rivals = [f["min_ms"] for name, f in runners.items() if not name.startswith("leip")]
-        work = [goals.Work(*one) for one in model.pop("work")]
-        least = goals.floor(
-            work, result["peak_gflops"], result["bandwidth_gbs"], result["last_level_cache"]
-        )
-        model["floor_ms"] = least * 1e3
-        if not rivals:
-            continue
-        model["target_ms"] = goals.target(min(rivals), least * 1e3)
-        for name, figure in runners.items():
+
+def _steps(mine: Sequence[Leip], blocks: dict[str, Blocks]) -> list[dict[str, Any]]:
+    """Each level against the one below."""
+    return [
+        {
+            "low": low.level,
+            "high": high.level,
+            "ratio": ratio(blocks[high.name], blocks[low.name]),
+            "same_code": code_hash(low.report.library) == code_hash(high.report.library),
+        }
+        for low, high in pairwise(mine)
+    ]
+
+
+def _figures(blocks: dict[str, Blocks], others: Sequence[str]) -> dict[str, Any]:
+    """Per runner min and median in ms, and the ratio to the best of the others."""
+    best = min(others, key=lambda name: fastest(blocks[name]), default=None)
+    figures: dict[str, Any] = {}
+    for name, turns in blocks.items():
+        figures[name] = {
+            "min_ms": fastest(turns) * 1e3,
+            "median_ms": statistics.median(time for turn in turns for time in turn) * 1e3,
+            "runs": sum(map(len, turns)),
+        }
+        if best is not None:
+            figures[name]["ratio"] = ratio(turns, blocks[best])
+            figures[name]["median_ratio"] = median_ratio(turns, blocks[best])
+    return figures
+
+
+def hold_against_target(model: dict[str, Any], run: dict[str, Any]) -> None:
+    """Add floor, target and shares to a model's figures, from the limits of the whole run."""
+    work = [Work(*one) for one in model.pop("work")]
+    limits = (run["peak_gflops"], run["bandwidth_gbs"], run["last_level_cache"])
+    model["floor_ms"] = floor_seconds(work, *limits) * 1e3
+    runners = model["runners"]
+    rivals = [f["min_ms"] for name, f in runners.items() if not name.startswith("leip")]
+    if rivals:
+        model["target_ms"] = verdicts.target(min(rivals), model["floor_ms"])
+    for figure in runners.values():
+        figure["of_peak"] = model["flops"] / figure["min_ms"] / 1e6 / run["peak_gflops"]
+        if rivals:
             figure["of_target"] = figure["min_ms"] / model["target_ms"]
-            ratios.setdefault(name, []).append(figure["of_target"])
-    result["geometric_mean_of_target"] = {
-        name: goals.geometric_mean(values) for name, values in ratios.items()
-    }
 
 
-def table(result: dict[str, Any]) -> str:
+def table(run: dict[str, Any]) -> str:
     """The figures as a Markdown table."""
     lines = [
-        f"Machine: {result['machine']}; {result['threads']} threads; peak "
-        f"{result['peak_gflops']:.0f} Gflop/s and {result['bandwidth_gbs']:.0f} GB/s, measured in "
-        f"the same run; {result['date']}.",
+        f"{run['threads']} threads, batch {run['batch']}, {run['target']}; peak "
+        f"{run['peak_gflops']:.0f} Gflop/s and {run['bandwidth_gbs']:.0f} GB/s, measured in the "
+        f"same run; A/A differs by {verdicts.noise_of(run):.1%} at most.",
         "",
         "| model | runner | min ms | median ms | to best peer | of peak | to target |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for name, model in result["models"].items():
+    for name, model in run["models"].items():
         for runner, f in model["runners"].items():
-            share = model["flops"] / f["min_ms"] / 1e6 / result["peak_gflops"]
             cells = [f"{f[key]:.2f}" if key in f else "" for key in ("ratio", "of_target")]
             lines.append(
                 f"| {name} | {runner} | {f['min_ms']:.2f} | {f['median_ms']:.2f} | {cells[0]} | "
-                f"{share:.0%} | {cells[1]} |"
+                f"{f['of_peak']:.0%} | {cells[1]} |"
             )
-    means = result["geometric_mean_of_target"]
-    if means:
-        text = ", ".join(f"{runner} {mean:.3f}" for runner, mean in means.items())
-        lines += ["", f"Geometric mean of time / target: {text}."]
-    return "\n".join([*lines, *level_notes(result)])
+    return "\n".join(lines)
 
 
-def level_notes(result: dict[str, Any]) -> list[str]:
-    """Models where a higher level is slower than a lower one beyond the noise."""
-    notes = []
-    for name, model in result["models"].items():
-        times = {
-            int(match[1]): (figure["min_ms"], model["kernels"][runner])
-            for runner, figure in model["runners"].items()
-            if (match := re.fullmatch(r"leip level (\d)", runner))
-        }
-        for low, high in zip(sorted(times), sorted(times)[1:]):
-            (before, old), (after, new) = times[low], times[high]
-            if after > before * (1 + goals.NOISE) and old != new:
-                notes.append(
-                    f"{name}: level {high} is slower than level {low}: {after / before:.2f}"
-                )
-    return ["", *notes] if notes else []
+def carry_out(scenario: Scenario, output: Path, point: int) -> list[Verdict]:
+    """Make one run; figures are stored after every model. Raises MissingModel."""
+    from leip.codegen.measure import PeakMeter
 
-
-def model_path(name: str, batch: int) -> Path:
-    """A model of the zoo by name, or any file. Raises MissingModel."""
-    return Path(name) if name.endswith(".onnx") else zoo_model(name, batch)
+    found: list[Verdict] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="leip-bench-") as folder,
+        PeakMeter(scenario.threads, cpu="haswell" if scenario.avx2 else "native") as meter,
+    ):
+        comparison = Comparison(scenario, meter, Path(folder))
+        for name in scenario.models:
+            path = Path(name) if name.endswith(".onnx") else zoo_model(name, scenario.batch)
+            comparison.add(path)
+            run = comparison.result()
+            found = verdicts.verdicts_of(point, run) if point else []
+            record.write(output, scenario.threads, run, found)
+            print(path.stem, json.dumps(run["models"][path.stem]["runners"]), file=sys.stderr)
+    print(table(run), "", *found, "", sep="\n")
+    if (noise := verdicts.noise_of(run)) > NOISE:
+        print(f"unsure: the same object differs from itself by {noise:.1%}\n")
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--point", type=int, choices=sorted(POINTS), default=0)
     parser.add_argument(
         "--models", nargs="+", default=["resnet50", "mobilenet_v2", "bert_base_128"]
     )
@@ -206,52 +237,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=1, help="of the zoo's models")
     parser.add_argument("--target", default="", help="what leip compiles for")
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--output", type=Path, default=None)
+    parser.add_argument("--rounds", type=int, default=8, help="turns of each runner, 5 or more")
+    parser.add_argument("--output", type=Path, default=None, help="of a run without --point")
     options = parser.parse_args(argv)
-    avx2 = "haswell" in options.target
-    if avx2 and os.environ.get(ONEDNN_LIMIT) != "AVX2":  # read when OpenVINO is loaded: start again
-        command = [sys.executable, __file__, *(argv or sys.argv[1:])]
+    if options.rounds < 5:
+        parser.error("--rounds: fewer than 5 blocks decide nothing")
+    if options.point:
+        scenarios = [replace(one, rounds=options.rounds) for one in POINTS[options.point]]
+    else:
+        scenarios = [
+            Scenario(
+                ZOO if options.all else tuple(options.models),
+                tuple(sorted(options.levels)),
+                options.threads,
+                options.batch,
+                options.target,
+                options.rounds,
+            )
+        ]
+    limit = any(scenario.avx2 for scenario in scenarios)
+    if limit and os.environ.get(ONEDNN_LIMIT) != "AVX2":  # read when OpenVINO is loaded
+        command = [sys.executable, __file__, *(sys.argv[1:] if argv is None else argv)]
         os.execve(sys.executable, command, {**os.environ, ONEDNN_LIMIT: "AVX2"})
-    from leip.codegen.measure import PeakMeter
-
-    models: dict[str, Any] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="leip-bench-") as folder,
-        PeakMeter(options.threads, cpu="haswell" if avx2 else "native") as meter,
-    ):
-        comparison = Comparison(options, meter, Path(folder))
-        for name in ZOO if options.all else options.models:
-            try:
-                path = model_path(name, options.batch)
-            except MissingModel as error:
-                print(f"{name}: {error}", file=sys.stderr)
-                return 1
-            models[path.stem] = comparison.model(path)
-            print(path.stem, json.dumps(models[path.stem]["runners"]), file=sys.stderr)
-    result = {
-        **machine.facts(options.threads),
-        "batch": options.batch,
-        "target": options.target or "llvm",
-        "peak_gflops": comparison.gflops,
-        "bandwidth_gbs": comparison.gigabytes,
-        "last_level_cache": machine.last_level_cache(),
-        "models": models,
-    }
-    judge(result)
-    output = options.output or RESULTS / f"compare{file_suffix(options)}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(result))
-    return 0
-
-
-def file_suffix(options: argparse.Namespace) -> str:
-    """What tells this run's file from those of other options."""
-    parts = [f".t{options.threads}"]
-    parts += [f".b{options.batch}"] if options.batch > 1 else []
-    parts += [".avx2"] if "haswell" in options.target else []
-    return "".join(parts)
+    found: list[Verdict] = []
+    for scenario in scenarios:
+        stem = f"point{options.point}" if options.point else "compare"
+        output = record.RESULTS / f"{stem}.{scenario.file_stem}.json"
+        if options.output is not None and not options.point:
+            output = options.output
+        try:
+            found += carry_out(scenario, output, options.point)
+        except MissingModel as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0 if verdicts.all_met(found) else 1
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Leip(Runner):
     ) -> None:
         import leip
 
-        self.name = f"leip level {level}"
+        self.name, self.level = f"leip level {level}", level
         out = folder / f"{model.stem}.level{level}"
         self.report = leip.compile(
             model, out, optimization={"kernel": level}, threads=threads, **options
@@ -38,10 +38,17 @@ class Leip(Runner):
         self.engine = leip.load(out, threads=threads)
         self.feeds = dict(feeds)
 
-    @property
-    def kernels(self) -> list[str]:
-        """Symbols of the kernels, in the order of the plan."""
-        return [kernel["symbol"] for kernel in self.engine.get_metadata()["kernels"]]
+    @classmethod
+    def load(cls, out: Path, feeds: Feeds, threads: int) -> Leip:
+        """A runner of what was compiled before (it has no report)."""
+        import leip
+
+        runner = cls.__new__(cls)
+        runner.name, runner.level = "leip", 0
+        runner.out, runner.threads = out, threads
+        runner.engine = leip.load(out, threads=threads)
+        runner.feeds = dict(feeds)
+        return runner
 
     def again(self) -> Leip:
         """A second runner on the same object (A/A)."""

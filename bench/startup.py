@@ -3,7 +3,8 @@
     python bench/startup.py [--models resnet50 mobilenet_v2] [--rounds 7]
 
 The processes alternate. numpy is imported, and the inputs are read, before the clock starts. The
-figures are minima and medians; they go to `bench/results/startup.json` as well.
+figures are minima and medians; they go to `bench/results/startup.json` as well. The exit code is 1
+if a bar (`verdicts.py`) is missed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import RESULTS, machine
+import record
+import verdicts
 from zoo_models import random_feeds, zoo_model
 
 PAUSE = 0.1
@@ -102,18 +104,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="+", default=["resnet50", "mobilenet_v2"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--output", type=Path, default=RESULTS / "startup.json")
+    parser.add_argument("--output", type=Path, default=record.RESULTS / "startup.json")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="leip-bench-") as folder:
         models = {
             name: measure(name, options.threads, options.rounds, Path(folder))
             for name in options.models
         }
-    result = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "models": models}
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
-    return 0
+    found = verdicts.startup(models)
+    record.write(options.output, options.threads, {"models": models}, found)
+    for name, figures in models.items():
+        print(name, json.dumps(figures, indent=1))
+    print(*found, sep="\n")
+    return 0 if verdicts.all_met(found) else 1
 
 
 if __name__ == "__main__":

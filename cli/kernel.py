@@ -39,6 +39,7 @@ def bench(
         task, template=template, config=",".join(config or ()), plugins=tuple(plugin or ())
     )
     share = report.gflops / report.peak_gflops if report.peak_gflops else 0.0
+    cold = report.cold_seconds
     rows = [
         ("task", report.task),
         ("template", report.template),
@@ -46,6 +47,7 @@ def bench(
         ("why", report.why),
         ("largest error", f"{report.error:.2e} (allowed {report.tolerance:.0e})"),
         ("time", seconds(report.seconds)),
+        ("time, weights cold", seconds(cold) if cold else "(no weights)"),
         ("speed", f"{report.gflops:.1f} Gflop/s, {report.gigabytes:.1f} GB/s"),
         (
             "peak",
@@ -53,4 +55,6 @@ def bench(
         ),
         ("share of peak", f"{share:.1%}"),
     ]
+    if cold:
+        rows.append(("share of peak, cold", f"{share * report.seconds / cold:.1%}"))
     table(rows)

@@ -285,6 +285,7 @@ def kernel_bench(
         error=figures.error,
         tolerance=figures.allowed,
         seconds=figures.seconds,
+        cold_seconds=figures.cold_seconds,
         gflops=figures.gflops,
         peak_gflops=peak.gflops,
         gigabytes=figures.gigabytes,

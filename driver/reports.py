@@ -160,7 +160,11 @@ class BenchmarkReport:
 
 @dataclass(frozen=True)
 class KernelBenchReport:
-    """One task: what was chosen, whether its numbers are right, and how fast it is."""
+    """One task: what was chosen, whether its numbers are right, and how fast it is.
+
+    `seconds` is the best time with weights in the cache, `cold_seconds` the usual one with weights
+    from memory, as in a model; 0 for a task without weights. Speeds are those of `seconds`.
+    """
 
     task: str
     template: str
@@ -169,6 +173,7 @@ class KernelBenchReport:
     error: float
     tolerance: float
     seconds: float
+    cold_seconds: float
     gflops: float
     peak_gflops: float
     gigabytes: float

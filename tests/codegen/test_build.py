@@ -194,6 +194,7 @@ def test_one_kernel_measured(host: Target, pool: WorkerPool) -> None:
     figures = bench_kernel(Task(body, host, 1, 3, (1,)), pool=pool)
     assert figures.error <= figures.allowed
     assert figures.seconds > 0 and figures.flops == 4096 and figures.why
+    assert figures.cold_seconds > 0
 
 
 def test_an_object_for_another_machine(net: Graph, tmp_path: Path, pool: WorkerPool) -> None:
