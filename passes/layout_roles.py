@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.op import Pattern
-from ..ir.ops import ConvAttrs
 from ..ir.ops.slice import slice_ranges
 from ..ir.pieces import is_contiguous
 from ..ir.types import TensorType
@@ -128,16 +127,18 @@ def _output_slot(value: Value) -> Slot:
 class ModelledCost:
     """A `CostModel` from rough rates; the differences between layouts are what matters.
 
-    Measured on Zen 4 with AVX-512, 2 threads: dense convolutions from plain images take 0.9 to 3
-    times as long as from blocked ones, depthwise ones 19 times (only the generic template takes
-    them), a concat that cuts through blocks 2.5 times.
+    Measured on Zen 4 with AVX-512, 2 threads: dense convolutions of plain images take 1.0 to 1.5
+    times as long as of blocked ones and lose what fuses with blocks, depthwise ones 2 to 5 times;
+    groups that do not fill blocks 10 to 30 times (only the generic template takes them); a concat
+    that cuts through blocks 2.5 times.
 
     Attributes:
         block: Lanes of the blocked layout.
         bytes_per_ns: Memory traffic of simple kernels.
         flops_per_ns: What a good blocked convolution reaches.
         plain_dense: How much slower a convolution over all channels is on plain images.
-        plain_depthwise: How much slower a grouped one is.
+        plain_depthwise: How much slower one is that has its own filters for every channel.
+        blocked_grouped: How much slower one is whose groups do not fill blocks, on blocked images.
         scattered: How much slower a concat or slice is that cuts through blocks.
         launch_ns: A kernel's fixed cost.
     """
@@ -146,7 +147,8 @@ class ModelledCost:
     bytes_per_ns: float = 8.0
     flops_per_ns: float = 100.0
     plain_dense: float = 2.0
-    plain_depthwise: float = 16.0
+    plain_depthwise: float = 5.0
+    blocked_grouped: float = 16.0
     scattered: float = 2.5
     launch_ns: float = 2000.0
 
@@ -173,19 +175,22 @@ class ModelledCost:
 
     def _conv(self, node: Node, layout: Layout | None) -> float:
         time = node.flops / self.flops_per_ns
-        groups: int = node.attrs.groups  # type: ignore[attr-defined]
-        if layout is None or not self._suits_blocks(node):
-            return time * (self.plain_dense if groups == 1 else self.plain_depthwise)
         inputs, outputs = node.inputs[0].shape[1], node.output.shape[1]
+        groups: int = node.attrs.groups  # type: ignore[attr-defined]
+        if layout is None:
+            depthwise = groups > 1 and inputs == groups
+            return time * (self.plain_depthwise if depthwise else self.plain_dense)
+        if (groups > 1 and inputs != outputs) or groups not in (1, inputs):
+            return time * self._merged_groups(inputs // groups, outputs // groups, groups)
         blocked = [outputs] if groups > 1 or inputs < self.block // 2 else [inputs, outputs]
         return time * math.prod(-(-size // self.block) * self.block / size for size in blocked)
 
-    def _suits_blocks(self, node: Node) -> bool:
-        attrs: ConvAttrs = node.attrs  # type: ignore[assignment]
-        inputs, outputs = node.inputs[0].shape[1], node.output.shape[1]
-        if attrs.groups in (1, inputs) and (attrs.groups == 1 or inputs == outputs):
-            return True
-        return all(size // attrs.groups % self.block == 0 for size in (inputs, outputs))
+    def _merged_groups(self, inputs: int, outputs: int, groups: int) -> float:
+        """How much more is computed where groups are merged until their features fill blocks."""
+        merged = self.block // math.gcd(outputs, self.block)
+        if groups % merged or merged * inputs > 4 * self.block or inputs * merged % self.block:
+            return self.blocked_grouped
+        return float(merged)
 
 
 def _is_free(kernel: Node, layout: Layout | None) -> bool:

@@ -105,6 +105,25 @@ class ReduceNothing(Rewrite):
         return reshape(rewriter, node.inputs[0], node.output.shape)
 
 
+class ScaleChannels(Rewrite):
+    """conv(x, w) → x * w    for one filter of one element a channel, stride 1, no padding"""
+
+    name = "scale-channels"
+    roots = ("conv",)
+
+    def match(self, graph: Graph, node: Node) -> Parts:
+        attrs: ConvAttrs = node.attrs  # type: ignore[assignment]
+        x, w = node.inputs
+        if attrs.groups != x.shape[1] or w.shape != (attrs.groups, 1, *(1,) * (x.rank - 2)):
+            return None
+        idle = not any(attrs.pads) and all(stride == 1 for stride in attrs.strides)
+        return {} if idle else None
+
+    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
+        x, w = node.inputs
+        return rewriter.op("mul", x, reshape(rewriter, w, w.shape[:1] + w.shape[2:]))
+
+
 class LineConv(Rewrite):
     """conv over [N,C,W] → reshape(conv over [N,C,1,W])
 
@@ -159,6 +178,7 @@ def window_rules() -> tuple[Rewrite, ...]:
         PadIntoConv(),
         KeepImageAxes(),
         ReduceNothing(),
+        ScaleChannels(),
         LineConv(),
         LinePool(),
     )

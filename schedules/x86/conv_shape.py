@@ -18,7 +18,16 @@ from ..view import Expr, View, const, guarded
 from .anchored import Anchored
 from .tiles import rounds
 
-__all__ = ["ConvShape", "channel_block", "conv_shape", "read_input", "weight_pack"]
+__all__ = [
+    "ConvShape",
+    "at_pixel",
+    "channel_block",
+    "conv_shape",
+    "group_shape",
+    "inside_conditions",
+    "read_input",
+    "weight_pack",
+]
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,11 @@ def channel_block(type: TensorType) -> int:
 
 def conv_shape(parts: Anchored, lanes: int) -> ConvShape:
     """The geometry of a conv anchor whose features are computed `lanes` at a time."""
+    return _merge_groups(group_shape(parts), lanes)
+
+
+def group_shape(parts: Anchored) -> ConvShape:
+    """The geometry of a conv anchor, its groups as they are."""
     attrs: Any = parts.node.attrs
     x, w, y = parts.data.type, parts.weight.type, parts.node.output.type
     require(x.rank in (3, 4), f"rank {x.rank} is not 3 or 4")
@@ -86,7 +100,7 @@ def conv_shape(parts: Anchored, lanes: int) -> ConvShape:
         return (first, values[0]) if one else (values[0], values[1])
 
     half = len(attrs.pads) // 2
-    shape = ConvShape(
+    return ConvShape(
         x.shape[0],
         w.shape[1],
         *pair(x.shape[2:], 1),
@@ -99,7 +113,6 @@ def conv_shape(parts: Anchored, lanes: int) -> ConvShape:
         end=pair(attrs.pads[half:], 0),
         groups=attrs.groups,
     )
-    return _merge_groups(shape, lanes)
 
 
 def _merge_groups(shape: ConvShape, lanes: int) -> ConvShape:

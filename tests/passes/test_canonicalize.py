@@ -197,6 +197,11 @@ FIRES = {
         "%y = max_pool(%x) {kernel=[1,1], strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}\n"
         "return %y",
         'return %x "y"'),
+    "one weight a channel scales": (
+        "%x: f32[2,3,4,5], %w: f32[3,1,1,1]",
+        "%y = conv(%x, %w) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1], groups=3}\nreturn %y",
+        "%s = reshape(%w) {shape=[0,0,0]}\n%y = mul(%x, %s)\nreturn %y",
+    ),
     "pad into conv": (
         IMAGE, """%w = constant {value=random(1)} : f32[2,4,3,3]
         %a = pad(%x) {pads=[0,0,1,2,0,0,0,1]}

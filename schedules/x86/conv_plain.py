@@ -1,0 +1,473 @@
+"""Convolution of plain images (NCHW, NCW) with pixels in lanes: any channels and groups.
+
+Features in lanes want channels by whole vectors. Here lanes are pixels and features are scalars
+that are broadcast, so images of 3, 58 or 1686 channels, groups of any size, and depthwise
+convolutions run alike, and nothing is transposed on the way in or out.
+
+A band of the image (rows x columns of outputs) is copied with its padding, all channels of a
+group, one phase of the stride after the other, so that a vector of neighbouring outputs reads a
+vector of neighbouring inputs whatever the stride; rows follow each other without a gap, so a
+vector may begin in one row and end in the next and narrow images fill their lanes: the columns
+between the rows, a window's width less one, are computed and dropped. A tile of `features` times
+`vectors` of pixels is accumulated in registers over channels and window, and stored to a small
+buffer, from which the epilogue takes whole rows. A pointwise convolution is one row of pixels;
+its tiles go straight to the epilogue.
+
+parallel (group, band):
+  pad: the band's inputs, split by phases
+  for tile of features:
+    for tile of pixels:
+      for channel, kh, kw:
+        unrolled features x vectors: acc += w * x
+    out: the epilogue of the band's rows
+
+Limit: FMA ports for tiles of >= 14 accumulators; with few features per group (depthwise: one) the
+loads, one vector a multiply-add; for few channels the output's memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import s_tir, te, tirx
+
+from ...ir.dtypes import DType
+from ...ir.types import TensorType
+from ..common import workspace_bytes
+from ..task import Task
+from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..view import View, const, guarded, materialise, simplify
+from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
+from .conv_shape import ConvShape, at_pixel, channel_block, group_shape
+from .moves import PASS_CONFIG, axes_of, unroll_loops
+from .pixels import Row, in_tiles, row_of_pixels
+from .tiles import Machine, balance, chunks, rounds
+
+__all__ = ["ConvPlain"]
+
+MOST_FEATURES = 14
+MOST_VECTORS = 8
+ROW_CYCLES = 6.0  # of a row of the copy: its loop and its borders
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    """Knobs of ConvPlain.
+
+    Attributes:
+        features: Output features of a tile; divides those of a group where there are groups.
+        vectors: Vectors of pixels of a tile.
+        rows, cols: Output pixels of a band.
+    """
+
+    features: int = knob(8, choices=(1, 2, 4, 6, 8, 12))
+    vectors: int = knob(3, choices=(1, 2, 3, 4, 6))
+    rows: int = knob(8, choices=(1, 2, 4, 8, 16, 32))
+    cols: int = knob(64, choices=(48, 64, 96, 128, 192, 256))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task as this template sees it; `row` is the row of pixels that the image is, or None."""
+
+    parts: Anchored
+    shape: ConvShape
+    machine: Machine
+    buffered: bool
+    row: Row | None = None
+
+    @property
+    def lanes(self) -> int:
+        return self.machine.lanes
+
+
+def problem(task: Task) -> Problem:
+    """Take the task apart. Raises NotApplicable."""
+    merged = row_of_pixels(task)
+    if merged is None:
+        return _problem(task)
+    p = _problem(merged)
+    pixels = p.shape.cols
+    require(pixels >= p.lanes, f"{pixels} pixels do not fill a vector of {p.lanes}")
+    return dataclasses.replace(p, row=Row(pixels, p.lanes, pixels))
+
+
+def _problem(task: Task) -> Problem:
+    parts = anchored(task, "conv")
+    plain = channel_block(parts.output.type) == channel_block(parts.data.type) == 1
+    require(plain, "images are blocked by channels")
+    machine = Machine.of(task.target)
+    return Problem(parts, group_shape(parts), machine, is_heavy(parts))
+
+
+def tiled(task: Task, p: Problem, config: Config) -> Problem:
+    """The problem with its row of pixels, if it is one, as wide as the bands of a config."""
+    if p.row is None:
+        return p
+    wide, row = in_tiles(task, p.row.pixels, p.lanes, config.cols // p.lanes)
+    return dataclasses.replace(_problem(wide), row=row)
+
+
+class ConvPlain(Template):
+    """See the module's docstring."""
+
+    name = "conv_f32_plain__x86"
+    Config = Config
+
+    def check(self, task: Task) -> None:
+        problem(task)
+
+    def default(self, task: Task) -> Knobs:
+        return ranked(problem(task), task.threads)[0]
+
+    def space(self, task: Task) -> Iterable[Knobs]:
+        return ranked(problem(task), task.threads)[:12]
+
+    def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
+        assert isinstance(config, Config)
+        return packs_of(problem(task), config)
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        assert isinstance(config, Config)
+        p = problem(task)
+        validate(p, config)
+        p = tiled(task, p, config)
+        band = band_of(p, config)
+        sch = s_tir.Schedule(compute(p, config, band, packs_of(p, config)))
+        schedule(sch, p, config, band)
+        function = sch.mod["main"]
+        if p.row is not None:
+            function = p.row.store(function)
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
+
+
+def validate(p: Problem, config: Config) -> None:
+    """Raises InvalidConfig if the config is not legal for the problem."""
+
+    def need(condition: bool, reason: str) -> None:
+        require(condition, reason, InvalidConfig)
+
+    sizes = (config.features, config.vectors, config.rows, config.cols)
+    need(min(sizes) >= 1, "a size is below 1")
+    if p.shape.groups > 1:
+        divides = p.shape.group_features % config.features == 0
+        need(divides, f"features does not divide the {p.shape.group_features} of a group")
+    if p.row is not None:
+        need(config.rows == 1, "a row of pixels has bands of one row")
+        step = config.vectors * p.lanes
+        need(config.cols % step == 0, f"the band is not whole tiles of {step} pixels")
+    else:
+        inside = config.rows <= p.shape.rows and config.cols <= p.shape.cols
+        need(inside, "the band exceeds the image")
+    tile = config.features * config.vectors
+    need(tile <= 2 * p.machine.registers, f"{tile} accumulators are far beyond the registers")
+
+
+def packs_of(p: Problem, config: Config) -> dict[int, Pack]:
+    """Packs by position."""
+    packs = epilogue_packs(p.parts)
+    packs[p.parts.weight_position] = weight_pack(p.shape, config.features)
+    return packs
+
+
+def weight_pack(shape: ConvShape, features: int) -> Pack:
+    """Weights as [groups, tiles, C, KH, KW, features], zeros beyond the features of a group."""
+    tiles = rounds(shape.group_features, features)
+    packed = (shape.groups, tiles, shape.channels, *shape.kernel, features)
+
+    def apply(weights: np.ndarray) -> np.ndarray:
+        window = (shape.channels, *shape.kernel)
+        wide = np.zeros((shape.groups, tiles * features, *window), weights.dtype)
+        own = weights.reshape(shape.groups, shape.group_features, *window)
+        wide[:, : shape.group_features] = own
+        split = wide.reshape(shape.groups, tiles, features, *window)
+        return np.ascontiguousarray(split.transpose(0, 1, 3, 4, 5, 2))
+
+    return Pack(TensorType(DType.F32, packed), apply, f"conv_plain{packed}")
+
+
+# --- bands ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band of output pixels and the copy of what it reads.
+
+    Attributes:
+        rows, cols: Output pixels.
+        grid: How many bands there are, down and across.
+        width: Columns of a phase of the copy, which is one row after the other.
+        height: Rows of a phase of the copy.
+        computed: Outputs that are computed: whole tiles over `rows` rows of `width`.
+        phases: Phases of the stride that the window reaches, (vertical, horizontal).
+    """
+
+    rows: int
+    cols: int
+    grid: tuple[int, int]
+    width: int
+    height: int
+    computed: int
+    phases: tuple[int, int]
+
+    def copied(self, channels: int) -> int:
+        """Elements of the copy."""
+        return channels * self.phases[0] * self.phases[1] * self.height * self.width
+
+
+def band_of(p: Problem, config: Config) -> Band:
+    """The band of a config."""
+    shape = p.shape
+    reach = [(k - 1) * d for k, d in zip(shape.kernel, shape.dilation, strict=True)]
+    below, beside = (r // s for r, s in zip(reach, shape.stride, strict=True))
+    width = config.cols + beside
+    step = config.vectors * p.lanes
+    computed = rounds(config.rows * width - beside, step) * step
+    last = below * width + beside
+    grid = rounds(shape.rows, config.rows), rounds(shape.cols, config.cols)
+    phases = min(reach[0] + 1, shape.stride[0]), min(reach[1] + 1, shape.stride[1])
+    height = rounds(computed + last, width)
+    return Band(config.rows, config.cols, grid, width, height, computed, phases)
+
+
+# --- the model --------------------------------------------------------------------------------
+
+
+def ranked(p: Problem, threads: int) -> list[Config]:
+    """Configs from the cheapest by the model on."""
+    costs = {config: cost(p, config, threads) for config in _configs(p)}
+    return sorted(costs, key=lambda c: costs[c])
+
+
+def _configs(p: Problem) -> Iterable[Config]:
+    own, most = p.shape.group_features, p.machine.registers
+    features = [
+        n
+        for n in range(1, min(own, MOST_FEATURES) + 1)
+        if own % n == 0 or (p.shape.groups == 1 and (n >= MOST_FEATURES // 2))
+    ]
+    for count in features:
+        for vectors in range(1, MOST_VECTORS + 1):
+            if not p.machine.fits(vectors, count) and (count, vectors) != (1, 1):
+                continue
+            for rows, cols in _bands(p, vectors * p.lanes, most):
+                yield Config(count, vectors, rows, cols)
+
+
+def _bands(p: Problem, step: int, most: int) -> Iterable[tuple[int, int]]:
+    shape = p.shape
+    if p.row is not None:
+        tiles = rounds(shape.cols, step)
+        sizes = {rounds(tiles, parts) for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)}
+        return [(1, n * step) for n in sorted(sizes)]
+    if shape.rows == 1:
+        return [(1, n) for n in chunks(shape.cols, 1024)]
+    return [(n, shape.cols) for n in chunks(shape.rows, 64)]
+
+
+def cost(p: Problem, config: Config, threads: int) -> float:
+    """Cycles of the slowest thread by the model."""
+    shape, machine, band = p.shape, p.machine, band_of(p, config)
+    tiles = rounds(shape.group_features, config.features)
+    count = shape.batch * shape.groups * band.grid[0] * band.grid[1]
+    copied = band.copied(shape.channels)
+    panel = config.features * shape.depth * 4
+    step = machine.step_cycles(config.vectors, config.features, copied * 4 <= machine.l1 * 3 // 4)
+    if max(shape.kernel) > 1:  # vectors that straddle two lines are loaded twice
+        step = max(step, 1.5 * config.vectors + config.features / 2)
+    finish = 3.0 * config.features * config.vectors + 10
+    pixels = band.rows * band.cols / machine.lanes
+    stored = config.features * (pixels * 3.0 + band.rows * 4.0) if p.row is None else 0.0
+    each = tiles * (band.computed // (config.vectors * machine.lanes))
+    body = each * (shape.depth * step + finish) + tiles * stored
+    lines = shape.channels * band.phases[0] * band.phases[1] * band.height
+    across = 1.0 if shape.stride[1] == 1 else 4.0
+    body += copied / machine.lanes * 2.0 * across + lines * ROW_CYCLES
+    if copied * 4 > machine.l2 * 3 // 4:
+        body *= 1.5
+    again = machine.stream_cycles(panel * tiles * shape.groups, count // shape.groups - 1)
+    return max(body * count + again / 16, again) * balance(count, threads)
+
+
+# --- the compute ------------------------------------------------------------------------------
+
+
+def compute(p: Problem, config: Config, band: Band, packs: dict[int, Pack]) -> Any:
+    """The PrimFunc: pad -> acc [-> tile] -> out."""
+    parts = p.parts
+
+    def anchor(operands: list[View], context: Any) -> View:
+        pad = padded(p.shape, band, operands[0])
+        acc = accumulate(p, config, band, pad, operands[1].tensor)
+        return accumulated_view(p, config, band, acc)
+
+    body = lower_anchored(parts, packs, anchor, operand=p.row.operand if p.row else None)
+    output = materialise(body.views[parts.output], parts.output.type, "out")
+    return te.create_prim_func([*body.inputs, output])
+
+
+def padded(shape: ConvShape, band: Band, data: View) -> Any:
+    """pad[n, g, down, across, c, ph, pw, h * width + w]: zeros outside of the image."""
+
+    def element(
+        n: Any, g: Any, down: Any, across: Any, c: Any, ph: Any, pw: Any, place: Any
+    ) -> Any:
+        first = (down * band.rows, across * band.cols)
+        at = (place // band.width, place % band.width) if band.height > 1 else (0, place)
+        index, inside = [], []
+        for axis, phase in enumerate((ph, pw)):
+            phase = phase if band.phases[axis] > 1 else 0
+            start, stride = shape.begin[axis], shape.stride[axis]
+            size = (shape.height, shape.width)[axis]
+            where = (first[axis] + at[axis]) * stride + phase - start
+            if start:
+                inside.append(where >= 0)
+            if _reach(band, axis, stride) - start > size:
+                inside.append(where < size)
+            index.append(where)
+        channel = g * shape.channels + c
+        if not inside:
+            return at_pixel(data, n, channel, *index)
+        zero = const(0, data.dtype)
+        return guarded(tirx.all(*inside), lambda: at_pixel(data, n, channel, *index), zero)
+
+    return te.compute(
+        (shape.batch, shape.groups, *band.grid, shape.channels, *band.phases,
+         band.height * band.width),
+        element,
+        name="pad",
+    )  # fmt: skip
+
+
+def _reach(band: Band, axis: int, stride: int) -> int:
+    """Rows or columns of the padded image up to the last that is copied."""
+    size = (band.rows, band.cols)[axis]
+    extent = (band.height, band.width)[axis]
+    return ((band.grid[axis] - 1) * size + extent - 1) * stride + band.phases[axis]
+
+
+def accumulate(p: Problem, config: Config, band: Band, pad: Any, weights: Any) -> Any:
+    """acc[n, g, down, across, tile, feature, pixel]: pixels as they stand in the copy."""
+    shape = p.shape
+    names = ("c", "kh", "kw")
+    extents = (shape.channels, *shape.kernel)
+    c, kh, kw = (te.reduce_axis((0, n), name) for n, name in zip(extents, names, strict=True))
+
+    def element(n: Any, g: Any, down: Any, across: Any, tile: Any, m: Any, pixel: Any) -> Any:
+        h, w = kh * shape.dilation[0], kw * shape.dilation[1]
+        below, beside = h // shape.stride[0], w // shape.stride[1]
+        place = pixel + below * band.width + beside
+        x = pad(n, g, down, across, c, h % shape.stride[0], w % shape.stride[1], place)
+        return te.sum(x * weights[g, tile, c, kh, kw, m], axis=[c, kh, kw])
+
+    tiles = rounds(shape.group_features, config.features)
+    whole = (shape.batch, shape.groups, *band.grid, tiles, config.features, band.computed)
+    return te.compute(whole, element, name="acc")
+
+
+def accumulated_view(p: Problem, config: Config, band: Band, acc: Any) -> View:
+    """The anchor's logical result, read from where the tiles are stored."""
+    value, own = p.parts.node.output, p.shape.group_features
+    if p.row is None or p.buffered:
+        source = acc
+        acc = te.compute(source.shape, lambda *i: source(*i), name="tile")
+
+    def read(n: Any, feature: Any, *pixel: Any) -> Any:
+        h, w = pixel if len(pixel) > 1 else (0, pixel[0])
+        group, within = simplify(feature // own), simplify(feature % own)
+        tile = simplify(within // config.features), simplify(within % config.features)
+        down, across = simplify(h // band.rows), simplify(w // band.cols)
+        place = simplify(h % band.rows) * band.width + simplify(w % band.cols)
+        return acc(n, group, down, across, *tile, place)
+
+    return View(value.shape, value.dtype.tvm, read, cheap=True)
+
+
+# --- the schedule -----------------------------------------------------------------------------
+
+
+def schedule(sch: Any, p: Problem, config: Config, band: Band) -> None:
+    """The nest of the module's docstring."""
+    acc, out, pad = sch.get_sblock("acc"), sch.get_sblock("out"), sch.get_sblock("pad")
+    stored = p.row is None or p.buffered
+    first = sch.get_sblock("tile") if stored else acc
+    n, g, down, across, tile, m, pixel, *reductions = sch.get_loops(first)
+    strip, vector, lane = sch.split(pixel, [None, config.vectors, p.lanes])
+    sch.reorder(strip, *reductions, m, vector, lane)
+    sch.merge(strip if p.row is not None else tile, _output_loops(sch, p, config, band, out))
+    n, g, down, across, tile, strip, *_ = sch.get_loops(first)
+    parallel = sch.fuse(n, g, down, across)
+    sch.parallel(parallel)
+    unroll_loops(sch, [m, vector], lane)
+    if stored:
+        sch.compute_at(acc, strip, preserve_unit_loops=True)
+        *_, m, pixel, c, kh, kw = axes_of(sch, acc)
+        vector, lane = sch.split(pixel, [None, p.lanes])
+        sch.reorder(c, kh, kw, m, vector, lane)
+        unroll_loops(sch, [m, vector], lane)
+    else:
+        c, kh, kw = reductions
+    sch.unroll(kw)
+    sch.compute_at(pad, parallel, preserve_unit_loops=True)
+    _schedule_copy(sch, p, band, pad)
+    sch.decompose_reduction(acc, c)
+
+
+def _output_loops(sch: Any, p: Problem, config: Config, band: Band, out: Any) -> Any:
+    """Give the output's stage the loops over tiles, and vectors inside; the innermost of them.
+
+    It reads what tiles have stored by row and column of the band, which TVM cannot invert into
+    loops by itself (`reverse_compute_at`).
+    """
+    tiles = rounds(p.shape.group_features, config.features)
+    n, feature, *pixel = sch.get_loops(out)
+    group, tile, m = sch.split(feature, [p.shape.groups, tiles, config.features])
+    if p.row is not None:
+        step = [band.grid[1], None, config.vectors, p.lanes]
+        across, strip, vector, lane = sch.split(pixel[0], step)
+        down = sch.add_unit_loop(across)
+        sch.reorder(n, group, down, across, tile, strip, m, vector, lane)
+        if not p.buffered:
+            sch.unroll(m)
+            sch.unroll(vector)
+        sch.vectorize(lane)
+        return strip
+    if len(pixel) < len(("h", "w")):
+        pixel.insert(0, sch.add_unit_loop(pixel[0]))
+    down, row = sch.split(pixel[0], [band.grid[0], band.rows])
+    across, col = sch.split(pixel[1], [band.grid[1], band.cols])
+    sch.reorder(n, group, down, across, tile, m, row, col)
+    _vectorize_row(sch, col, p.lanes)
+    return tile
+
+
+def _vectorize_row(sch: Any, col: Any, lanes: int) -> None:
+    """A row in vectors as equal as they can be."""
+    extent = int(sch.get(col).extent)
+    if extent <= lanes:
+        sch.vectorize(col)
+        return
+    lanes = next((n for n in range(lanes, lanes // 2, -1) if extent % n == 0), lanes)
+    vector, lane = sch.split(col, [None, lanes])
+    sch.vectorize(lane)
+    if extent % lanes:
+        sch.annotate(vector, "pragma_loop_partition_hint", True)
+
+
+def _schedule_copy(sch: Any, p: Problem, band: Band, pad: Any) -> None:
+    """The copy of a band: its borders are peeled off; phases together, so that LLVM sees that
+    they share what they load."""
+    *_, phase, place = axes_of(sch, pad)
+    if p.row is not None:
+        _, lane = sch.split(place, [None, p.lanes])
+        sch.vectorize(lane)
+        return
+    row, col = sch.split(place, [None, band.width])
+    sch.annotate(col, "pragma_loop_partition_hint", True)
+    if band.phases[1] > 1:
+        sch.reorder(row, col, phase)
+        sch.unroll(phase)
