@@ -32,6 +32,7 @@ TEMPLATES: list[tuple[str, str]] = [
     ("x86.conv_direct", "ConvDirect"),
     ("x86.conv_int8", "ConvInt8"),
     ("x86.matmul", "MatmulPacked"),
+    ("x86.attention", "AttentionTemplate"),
     ("x86.batch_matmul", "BatchMatmul"),
     ("x86.pool", "Pool"),
     ("x86.rows", "RowsTemplate"),
