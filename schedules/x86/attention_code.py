@@ -110,10 +110,14 @@ class _Writer:
 
     def _scratch(self) -> None:
         p, t = self.p, self.t
+        # One buffer, from the runtime if it is not tiny: a small one of its own would be on the
+        # stack, where TVM aligns floats to 16 bytes, and every vector would cross a line.
         whole = self.blocks * self.key_vectors + rounds(self.rest, self.lanes)
-        self.packed_k = code.scratch((whole * self.lanes * p.depth,), "packed_k")
-        self.packed_v = code.scratch((p.keys * self.value_vectors * self.columns,), "packed_v")
-        self.scores = code.scratch((t.rows, self.key_vectors * self.lanes), "scores")
+        self.values = whole * self.lanes * p.depth  # where packed v begins, behind packed k
+        packed = self.values + p.keys * self.value_vectors * self.columns
+        self.first_score = rounds(packed, self.lanes) * self.lanes
+        size = self.first_score + t.rows * self.key_vectors * self.lanes
+        self.memory = code.scratch((size,), "memory")
         held = t.rows * t.strips
         self.top = code.scratch((held,), "top")  # maximum of each row so far
         self.total = code.scratch((held,), "total")  # its sum of exponentials so far
@@ -136,7 +140,7 @@ class _Writer:
             (tirx.floordiv(task, bands), tirx.floormod(task, bands)) if bands > 1 else (task, 0)
         )
         each = rounds(self.strips, bands)
-        buffers = [self.packed_k, self.packed_v, self.scores, self.total]
+        buffers = [self.memory, self.total]
         strips: Any
         if self.one_block:
             strips = code.loop(each, lambda s: self._alone(n, band * each + s), "strip")
@@ -203,6 +207,10 @@ class _Writer:
         finish = code.loop(count, lambda s: self._finish_sums(n, first, s), "strip")
         return code.seq(code.loop(self.t.rows * count, clear, "i"), whole, rest, finish)
 
+    def _place(self, i: Expr, j: Expr) -> Expr:
+        """Where a strip's score of row i and key j stands in memory."""
+        return i * (self.key_vectors * self.lanes) + j + self.first_score
+
     # --- packing -----------------------------------------------------------------------------
 
     def _pack_keys(self, n: Expr) -> Any:
@@ -232,7 +240,7 @@ class _Writer:
         return code.seq(*loops)
 
     def _pack_vector(self, n: Expr, column: Expr, place: Expr, stride: int) -> Any:
-        """As many keys as there are lanes, the lanes of packed_k[place + d * stride]."""
+        """As many keys as there are lanes, the lanes of memory[place + d * stride]."""
         p, lanes = self.p, self.lanes
         k = self.views[p.k]
         batch = batch_index(n, p.batch, k.shape[:-2])
@@ -245,7 +253,7 @@ class _Writer:
             def one(d: Expr) -> Any:
                 def element(j: int) -> Any:
                     at = (key(j), d) if p.k_by_rows else (d, key(j))
-                    return code.store(self.packed_k, k(*batch, *at), place + d * stride + j)
+                    return code.store(self.memory, k(*batch, *at), place + d * stride + j)
 
                 return code.seq(*(element(j) for j in range(lanes)))
 
@@ -254,7 +262,7 @@ class _Writer:
             return code.loop(
                 p.depth,
                 lambda d: code.store(
-                    self.packed_k,
+                    self.memory,
                     k(*batch, d, code.ramp(column, lanes)),
                     code.ramp(place + d * stride, lanes),
                 ),
@@ -268,7 +276,7 @@ class _Writer:
             rows = [k(*batch, key(j), code.ramp(d, lanes)) for j in range(lanes)]
             statements, columns = code.transposed(rows)
             stores = [
-                code.store(self.packed_k, value, code.ramp(place + (d + i) * stride, lanes))
+                code.store(self.memory, value, code.ramp(place + (d + i) * stride, lanes))
                 for i, value in enumerate(columns)
             ]
             return code.seq(*statements, *stores)
@@ -296,9 +304,9 @@ class _Writer:
                 def key(k: Expr) -> Any:
                     def vector(w: int) -> Any:
                         at = code.ramp(self._column(first + w), self.columns)
-                        place = (first * p.keys + k * cut.vectors + w) * self.columns
+                        place = (first * p.keys + k * cut.vectors + w) * self.columns + self.values
                         return code.store(
-                            self.packed_v, v(*batch, k, at), code.ramp(place, self.columns)
+                            self.memory, v(*batch, k, at), code.ramp(place, self.columns)
                         )
 
                     return code.seq(*(vector(w) for w in range(cut.vectors)))
@@ -327,7 +335,6 @@ class _Writer:
                     return self._outer(
                         tile,
                         [q(*batch, row + i, d) for i in range(self.t.rows)],
-                        self.packed_k,
                         start + d * (cut.vectors * lanes),
                         cut.vectors,
                         lanes,
@@ -335,10 +342,9 @@ class _Writer:
 
                 def put(i: int, v: int) -> Any:
                     return code.store(
-                        self.scores,
+                        self.memory,
                         code.load(tile, i, code.ramp(v * lanes, lanes)),
-                        i,
-                        code.ramp((first + v) * lanes, lanes),
+                        code.ramp(self._place(i, (first + v) * lanes), lanes),
                     )
 
                 return code.with_scratch(
@@ -374,17 +380,16 @@ class _Writer:
         self,
         tile: Any,
         scalars: Sequence[Expr],
-        packed: Any,
         place: Expr,
         vectors: int,
         lanes: int,
     ) -> Any:
-        """tile[i, v] += scalars[i] * packed[place + v] of one step of a reduction."""
+        """tile[i, v] += scalars[i] * memory[place + v] of one step of a reduction."""
         statements, row = [], []
         for v in range(vectors):
             held = tirx.Var("b", code.vector_type(lanes))
             statements.append(
-                tirx.Bind(held, code.load(packed, code.ramp(place + v * lanes, lanes)))
+                tirx.Bind(held, code.load(self.memory, code.ramp(place + v * lanes, lanes)))
             )
             row.append(held)
         for i, scalar in enumerate(scalars):
@@ -401,7 +406,10 @@ class _Writer:
         views = dict(self.views)
         product = self.p.scores.output
         views[product] = View(
-            product.shape, "float32", lambda *_: code.load(self.scores, i, j), cheap=True
+            product.shape,
+            "float32",
+            lambda *_: code.load(self.memory, self._place(i, j)),
+            cheap=True,
         )
         for node in self.p.between:
             views[node.output] = self._compute(node, views).memoised()
@@ -421,26 +429,29 @@ class _Writer:
         def masked(v: Expr) -> Any:
             def lane(x: Expr) -> Any:
                 j = v * lanes + x
-                return code.store(self.scores, self._score(n, row, i, base, j), i, j)
+                return code.store(self.memory, self._score(n, row, i, base, j), self._place(i, j))
 
-            at = code.ramp(v * lanes, lanes)
-            higher = tirx.max(code.load(most, every), code.load(self.scores, i, at))
+            at = code.ramp(self._place(i, v * lanes), lanes)
+            higher = tirx.max(code.load(most, every), code.load(self.memory, at))
             return code.seq(code.vector_loop(lanes, lane), code.store(most, higher, every))
 
         def last() -> list[Any]:
             start = whole * lanes
-            at = code.ramp(start, lanes)
+            at = code.ramp(self._place(i, start), lanes)
             low = tirx.const(float("-inf"), "float32")
 
             def one(x: Expr) -> Any:
                 j = start + x
-                return code.store(self.scores, self._score(n, row, i, base, j), i, j)
+                return code.store(self.memory, self._score(n, row, i, base, j), self._place(i, j))
 
             return [
                 code.loop(rest, one, "x"),
-                *(code.store(self.scores, low, i, start + x) for x in range(rest, lanes)),
+                *(
+                    code.store(self.memory, low, self._place(i, start + x))
+                    for x in range(rest, lanes)
+                ),
                 code.store(
-                    most, tirx.max(code.load(most, every), code.load(self.scores, i, at)), every
+                    most, tirx.max(code.load(most, every), code.load(self.memory, at)), every
                 ),
             ]
 
@@ -448,12 +459,14 @@ class _Writer:
             def lane(x: Expr) -> Any:
                 j = v * lanes + x
                 value = scope(
-                    lambda: self.context.math.exp_down(code.load(self.scores, i, j) - top)
+                    lambda: self.context.math.exp_down(
+                        code.load(self.memory, self._place(i, j)) - top
+                    )
                 )
-                return code.store(self.scores, value, i, j)
+                return code.store(self.memory, value, self._place(i, j))
 
-            at = code.ramp(v * lanes, lanes)
-            more = code.load(part, every) + code.load(self.scores, i, at)
+            at = code.ramp(self._place(i, v * lanes), lanes)
+            more = code.load(part, every) + code.load(self.memory, at)
             return code.seq(code.vector_loop(lanes, lane), code.store(part, more, every))
 
         *tops, highest = code.fold(code.load(most, every), lanes, lambda a, b: tirx.max(a, b))
@@ -508,11 +521,10 @@ class _Writer:
                 tile = code.scratch((self.t.rows, cut.vectors * columns), "tile")
 
                 def step(k: Expr) -> Any:
-                    place = (first * p.keys + (base + k) * cut.vectors) * columns
+                    place = (first * p.keys + (base + k) * cut.vectors) * columns + self.values
                     return self._outer(
                         tile,
-                        [code.load(self.scores, i, k) for i in range(self.t.rows)],
-                        self.packed_v,
+                        [code.load(self.memory, self._place(i, k)) for i in range(self.t.rows)],
                         place,
                         cut.vectors,
                         columns,
