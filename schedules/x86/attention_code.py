@@ -416,6 +416,12 @@ class _Writer:
         at = (*(unravel(n, self.p.batch) if self.p.batch else ()), row + i, base + j)
         return scope(lambda: views[self.p.softmax.inputs[0]](*at))
 
+    def _masked_by_keys(self) -> bool:
+        """Whether scores are changed by what has an element a key, and none beyond the last."""
+        made = {self.p.scores.output, *(node.output for node in self.p.between)}
+        read = {value for node in self.p.between for value in node.inputs} - made
+        return any(value.rank > 0 and value.shape[-1] > 1 for value in read)
+
     def _exponentials(
         self, n: Expr, row: Expr, i: Expr, base: Expr, keys: int, held: Expr | None = None
     ) -> Any:
@@ -444,6 +450,14 @@ class _Writer:
                 j = start + x
                 return code.store(self.memory, self._score(n, row, i, base, j), self._place(i, j))
 
+            def lane(x: Expr) -> Any:
+                score = self._score(n, row, i, base, start + x)
+                inside = tirx.Select(x < rest, score, low)
+                return code.store(self.memory, inside, self._place(i, start + x))
+
+            if not self._masked_by_keys():
+                higher = tirx.max(code.load(most, every), code.load(self.memory, at))
+                return [code.vector_loop(lanes, lane), code.store(most, higher, every)]
             return [
                 code.loop(rest, one, "x"),
                 *(
