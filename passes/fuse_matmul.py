@@ -32,15 +32,15 @@ class FuseMatmul(Pass):
             group: dict[Node, None] = {node: None}
             exit = grow_epilogue(plan, group, node.output, elementwise_like(node.output))
             if self.transposes:
-                exit = _write_transposed(plan, group, exit)
+                exit = write_transposed(plan, group, exit)
             copied: list[Node] = []
             if self.transposes:
-                copied = [move for value in node.inputs for move in _strides(plan, value)]
+                copied = [move for value in node.inputs for move in strides(plan, value)]
             plan.claim(group, [exit], copied)
         return PassResult(graph, plan.commit())
 
 
-def _strides(plan: Plan, value: Value) -> list[Node]:
+def strides(plan: Plan, value: Value) -> list[Node]:
     """The transpose that makes a value if it moves whole rows, and a slice before it."""
     found: list[Node] = []
     for op in ("transpose", "slice"):
@@ -60,7 +60,7 @@ def _keeps_rows(node: Node) -> bool:
     return all(step == 1 for step in node.attrs.steps)  # type: ignore[attr-defined]
 
 
-def _write_transposed(plan: Plan, group: dict[Node, None], exit: Value) -> Value:
+def write_transposed(plan: Plan, group: dict[Node, None], exit: Value) -> Value:
     """Take in the transpose that alone reads `exit`."""
     users = plan.graph.users(exit)
     if len(users) != 1 or plan.graph.is_output(exit):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..errors import UsageError
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
@@ -15,6 +17,7 @@ from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_scales import FoldScales
 from .fold_transposes import FoldTransposes
+from .fuse_attention import FuseAttention
 from .fuse_conv import FuseConv
 from .fuse_elementwise import FuseElementwise
 from .fuse_matmul import FuseMatmul
@@ -33,8 +36,8 @@ def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> lis
     """The passes of an optimization level, plugins in their places.
 
     Args:
-        level: 1 plain kernels, one per op (the oracle); 2 fusion; 3 and 4 layouts over the whole
-            graph (what 4 adds is the templates' business).
+        level: 1 plain kernels, one per op (the oracle); 2 fusion; 3 and 4 attention as one kernel
+            and layouts over the whole graph (what 4 adds is the templates' business).
         target: Its float32 lanes are the block of blocked layouts.
         io_layout: How images stand in memory at the model's border; None: as the model says.
 
@@ -52,7 +55,13 @@ def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> lis
     layout = str(io_layout) if io_layout is not None and not io_layout.is_plain else ""
     if level == 1:
         return with_plugins(_plain())
-    return with_plugins([*_fused(layout), *(_laid_out(target) if level >= 3 else ()), OrderNodes()])
+    return with_plugins(
+        [
+            *_fused(layout, _attention(target) if level >= 3 else ()),
+            *(_laid_out(target) if level >= 3 else ()),
+            OrderNodes(),
+        ]
+    )
 
 
 def _plain() -> list[Pass]:
@@ -68,7 +77,7 @@ def _plain() -> list[Pass]:
     ]
 
 
-def _fused(io_layout: str) -> list[Pass]:
+def _fused(io_layout: str, attention: Sequence[Pass]) -> list[Pass]:
     return [
         # Phase 1: canonical form
         Canonicalize(),
@@ -90,11 +99,17 @@ def _fused(io_layout: str) -> list[Pass]:
         IoLayout(io_layout),
         # Phase 5: kernels
         FuseConv(),
+        *attention,
         FuseMatmul(),
         FuseReductions(),
         FuseElementwise(),
         WrapKernels(),
     ]
+
+
+def _attention(target: Target) -> list[Pass]:
+    # Only x86 has a template for it; a kernel of two products that nothing is made for is slow.
+    return [FuseAttention()] if target.arch == "x86" and target.vector_bits >= 128 else []
 
 
 def _laid_out(target: Target) -> list[Pass]:

@@ -15,6 +15,7 @@ from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_scales import FoldScales
 from .fold_transposes import FoldTransposes
+from .fuse_attention import FuseAttention
 from .fuse_conv import FuseConv
 from .fuse_elementwise import FuseElementwise
 from .fuse_matmul import FuseMatmul
@@ -37,6 +38,7 @@ PASSES: tuple[type[Pass], ...] = (
     FoldTransposes,
     FoldBatchNorm,
     IoLayout,
+    FuseAttention,
     FuseConv,
     FuseMatmul,
     FuseReductions,

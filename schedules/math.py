@@ -23,6 +23,10 @@ _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.66
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _LOG2E = 1.44269504088896341
 _EXP_LOW, _EXP_HIGH = -87.3, 89.0
+# exp(r) = 1 + r (1 + r (…)) on |r| <= ln 2 / 2: the least relative error, 1.0e-7, of this degree.
+_DOWN = (8.31251547102278e-3, 4.189020069087367e-2, 0.16667114834927654, 0.49999231197653765)
+_DOWN_LOW = -88.0  # below -87.7 the exponent is -127, whose bits are those of zero
+_ROUNDING = 12582912.0 + 127.0  # 1.5 * 2^23: a sum with it has the integer part as its last bits
 
 # Eigen's rational approximations: odd numerator, even denominator.
 _TANH_LIMIT = 7.90531110763549805
@@ -111,6 +115,20 @@ def _exp(x: Expr) -> Expr:
     return bind(_clamp(x, _EXP_LOW, _EXP_HIGH), lambda y: _reduced(y, scaled))
 
 
+def _exp_down(x: Expr) -> Expr:
+    def whole(y: Expr) -> Expr:
+        rounded = tirx.call_intrin("float32", "tirx.fma", y, _f(_LOG2E), _f(_ROUNDING))
+        return bind(rounded, lambda t: bind(t - _f(_ROUNDING), lambda n: scaled(y, t, n)))
+
+    def scaled(y: Expr, t: Expr, n: Expr) -> Expr:
+        bits = tirx.shift_left(tirx.reinterpret("int32", t), const(23, "int32"))
+        power = tirx.reinterpret("float32", bits)
+        reduced = y - n * _f(_LN2_HIGH) - n * _f(_LN2_LOW)
+        return bind(reduced, lambda r: _horner(r, (*_DOWN, 1.0, 1.0)) * power)
+
+    return bind(tirx.Select(x < _f(_DOWN_LOW), _f(_DOWN_LOW), x), whole)
+
+
 def _expm1(x: Expr) -> Expr:
     def scaled(n: Expr, r: Expr) -> Expr:
         return bind(_power_of_two(n), lambda s: (_horner(r, _EXP) * r * r + r) * s + (s - _f(1)))
@@ -197,6 +215,10 @@ class MathLibrary:
 
     def exp(self, x: Expr) -> Expr:
         return bind(x, _exp) if self._use_fast(x) else self.libm("exp", x)
+
+    def exp_down(self, x: Expr) -> Expr:
+        """exp(x) for x <= 0 (or NaN): cheaper, as nothing can overflow and 3 ulp do."""
+        return bind(x, _exp_down) if self._use_fast(x) else self.libm("exp", x)
 
     def expm1(self, x: Expr) -> Expr:
         return bind(x, _expm1) if self._use_fast(x) else self.libm("expm1", x)

@@ -41,6 +41,7 @@ __all__ = [
     "guarded",
     "is_small",
     "materialise",
+    "opaque",
     "physical_indices",
     "reduce_stage",
     "scope",
@@ -149,8 +150,8 @@ def bind(value: Expr, body: Callable[[Expr], Expr], name: str = "t") -> Expr:
     variable = tirx.Var(name, dtype_of(value))
     stack = _scopes.get()
     if not stack:
-        return tirx.Let(variable, _opaque(value), body(restored(variable)))
-    stack[-1].lets.append((variable, _opaque(value)))
+        return tirx.Let(variable, opaque(value), body(restored(variable)))
+    stack[-1].lets.append((variable, opaque(value)))
     return body(restored(variable))
 
 
@@ -174,7 +175,8 @@ _READ_STATE = 2
 tvm_ir.register_op_attr("tirx.fma", "TCallEffectKind", _READ_STATE, 11)
 
 
-def _opaque(value: Expr) -> Expr:
+def opaque(value: Expr) -> Expr:
+    """The value of a float, which TVM then neither repeats where it is read nor moves."""
     dtype = dtype_of(value)
     if dtype not in ("float32", "float64"):
         return value
@@ -198,7 +200,7 @@ def shared(identity: int, indices: tuple[Expr, ...], make: Callable[[], Expr]) -
     if not is_small(value):
         held, restored = _bindable(value)
         variable = tirx.Var("v", dtype_of(held))
-        stack[-1].lets.append((variable, _opaque(held)))
+        stack[-1].lets.append((variable, opaque(held)))
         value = restored(variable)
     stack[-1].known.setdefault(key, []).append((indices, value))
     return value

@@ -26,7 +26,7 @@ def _softmax(
     top = reduce_axes(x, (axis,), "max", context, "softmax_max")
 
     def power(*indices: Expr) -> Expr:
-        return context.math.exp(x(*indices) - top(*_at(axis, indices)))
+        return context.math.exp_down(x(*indices) - top(*_at(axis, indices)))
 
     raised = context.materialise(View(x.shape, x.dtype, power, reach=x.reach), "softmax_exp")
     total = reduce_axes(raised, (axis,), "sum", context, "softmax_sum")
@@ -62,7 +62,7 @@ def _log_softmax(
         "sum",
         context,
         "softmax_sum",
-        lambda value, index: context.math.exp(value - top(*_at(axis, tuple(index)))),
+        lambda value, index: context.math.exp_down(value - top(*_at(axis, tuple(index)))),
     )
     # The logarithm once a row, not once an element; apart from the maximum, beside which it is lost
     # where that is large.

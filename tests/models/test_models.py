@@ -6,6 +6,7 @@ SqueezeNet, MobileNetV2 and ResNet-50 run too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,3 +68,19 @@ def test_zoo_model(name: str, level: int, tmp_path: Path) -> None:
     except MissingModel as error:
         pytest.skip(str(error))
     check(model, level, tmp_path)
+
+
+def test_attention_is_one_kernel(tmp_path: Path) -> None:
+    """An odd number of tokens, some masked: what ONNX Runtime gives, from one kernel a layer."""
+    model = builders.save(builders.bert(sequence=37, width=96, heads=3), tmp_path / "bert.onnx")
+    feeds = random_feeds(model, 4)
+    feeds["attention_mask"][:, 30:] = 0
+    wanted = OnnxRuntime(model, feeds, threads=2).run()
+    report = leip.compile(model, tmp_path / "OUT", optimization={"kernel": 3}, threads=2)
+    with leip.load(report.path, threads=2) as engine:
+        outputs = engine.infer(feeds)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(outputs[name], value, rtol=1e-4, atol=1e-4)
+    schema = json.loads((tmp_path / "OUT" / "model_schema.json").read_text())
+    made = [kernel["template"] for kernel in schema["kernels"]]
+    assert made.count("attention_f32_strips__x86") == 2

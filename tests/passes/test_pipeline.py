@@ -22,6 +22,7 @@ FUSED = (
     "fold-scales,fold-transposes,fold-batch-norm,canonicalize,fold-constants,cse,dead-code,"
     "io-layout,fuse-conv,fuse-matmul,fuse-reductions,fuse-elementwise,wrap-kernels"
 )
+X86 = FUSED.replace("fuse-conv,", "fuse-conv,fuse-attention,")
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,8 @@ FUSED = (
     [
         (1, AVX512, PLAIN),
         (2, AVX512, f"{FUSED},order-nodes"),
-        (3, AVX512, f"{FUSED},assign-layouts,order-nodes"),
-        (3, AVX2, f"{FUSED},assign-layouts{{block=8}},order-nodes"),
+        (3, AVX512, f"{X86},assign-layouts,order-nodes"),
+        (3, AVX2, f"{X86},assign-layouts{{block=8}},order-nodes"),
         (4, NEON, f"{FUSED},assign-layouts{{block=4}},order-nodes"),
     ],
 )

@@ -7,11 +7,16 @@ import math
 
 import numpy as np
 import pytest
-from kernels import build, one_op, task_of
+import tvm
+from kernels import build, host, one_op, task_of
+from tvm import s_tir, te
 
+from leip.codegen.resolver import tvm_target
 from leip.ir import DType, TensorType
 from leip.ir.ops.arithmetic import erf
 from leip.schedules.generic.plain import PlainConfig, PlainTemplate
+from leip.schedules.math import MathLibrary
+from leip.schedules.view import scope
 
 ULP = 8
 INF, NAN = math.inf, math.nan
@@ -62,6 +67,38 @@ def test_within_8_ulp(op: str) -> None:
     worst = int(np.argmax(ulps(got, x, op)))
     limit = ULP if op != "softplus" else 2 * ULP  # two functions, one inside the other
     assert ulps(got, x, op)[worst] <= limit, (x[worst], got[worst])
+
+
+@functools.cache
+def down_kernel(count: int):  # type: ignore[no-untyped-def]
+    """exp_down, which no op is alone, over a row: compiled from its expression."""
+    x = te.placeholder((count,), "float32", name="x")
+    y = te.compute((count,), lambda i: scope(lambda: MathLibrary(True).exp_down(x(i))), name="y")
+    schedule = s_tir.Schedule(te.create_prim_func([x, y]))
+    (loop,) = schedule.get_loops(schedule.get_sblock("y"))
+    schedule.vectorize(schedule.split(loop, [None, 16])[1])
+    return tvm.compile(schedule.mod, target=tvm_target(host()))
+
+
+def exp_down(x: np.ndarray) -> np.ndarray:
+    arguments = tvm.runtime.tensor(x), tvm.runtime.tensor(np.empty_like(x))
+    down_kernel(len(x))["main"](*arguments)
+    return arguments[1].numpy()
+
+
+def test_exp_down_within_8_ulp() -> None:
+    x = np.resize(-np.abs(points("exp")), 80_000)
+    exact = np.exp(x.astype(np.float64))
+    far = ulps(exp_down(x), x, "exp")
+    assert far[exact > SMALLEST].max() <= ULP
+    assert (exp_down(x)[exact < 1e-39] == 0).all()
+
+
+def test_exp_down_at_the_ends() -> None:
+    ends = np.resize(np.array([0.0, -0.0, -INF, NAN, -1e38, -87.5, -88.0], np.float32), 16)
+    got = exp_down(ends)
+    assert list(got[:3]) == [1.0, 1.0, 0.0] and np.isnan(got[3]) and got[4] == 0
+    assert (got[5:7] >= 0).all() and (got[5:7] <= 1.2e-38).all()
 
 
 @pytest.mark.parametrize("level", (1, 3))
