@@ -1,0 +1,295 @@
+"""Winograd convolution F(4x4, 3x3) and F(2x2, 3x3): 3x3 windows, stride 1, blocked images.
+
+parallel (band of tiles, share of features):
+  for tile of the band, block of channels:                 V = Bᵀ d B, one vector of channels a time
+  for group of panels of features:
+    for point of the (m + 2)², panel, register tile:       P = Σ over channels of V * U
+    for tile of the band, block of features:               Y = Aᵀ P A, and the epilogue
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import s_tir, te, tirx
+
+from ..common import workspace_bytes
+from ..context import Context
+from ..task import Task
+from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..view import View, const, materialise, simplify
+from .anchored import anchored, epilogue_packs, is_heavy, lower_anchored
+from .conv_nest import Problem, problem_of
+from .conv_shape import channel_block
+from .moves import PASS_CONFIG, axes_of, unroll_loops
+from .tiles import rounds
+from .winograd import TILES, input_transform, output_transform, winograd_pack
+
+__all__ = ["ConvWinograd"]
+
+LEVEL = 4  # the first level that may use other algorithms
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    """Knobs of ConvWinograd.
+
+    Attributes:
+        m: Results of a tile, m x m.
+        vectors: Vector registers of features in a register tile.
+        tiles: Image tiles of a register tile.
+        inner: Channels of the innermost reduction loop; divides the channels.
+        band: Register tiles of a band, whose V and P stand in memory at a time.
+        group: Panels (of `vectors` vectors) whose products stand in memory at a time.
+        split: Parallel tasks that share the features of a band; each transforms the input itself.
+    """
+
+    m: int = knob(4, choices=TILES)
+    vectors: int = knob(2, choices=(1, 2, 3, 4))
+    tiles: int = knob(14, choices=(4, 7, 8, 14))
+    inner: int = knob(4, choices=(1, 2, 4, 8))
+    band: int = knob(1, choices=(1, 2, 4, 7))
+    group: int = knob(1, choices=(1, 2, 4, 8))
+    split: int = knob(1, choices=(1, 2))
+
+
+def problem(task: Task) -> Problem:
+    """Take the task apart. Raises NotApplicable."""
+    p = problem_of(anchored(task, "conv"))
+    shape = p.shape
+    require(p.parts.data.rank == len("NCHW"), "there is one axis")
+    require(shape.kernel == (3, 3), "the window is not 3x3")
+    require(shape.stride == (1, 1), "there is a stride")
+    require(shape.dilation == (1, 1), "the window is dilated")
+    require(shape.groups == 1 and shape.merged == 1, "there are groups")
+    require(channel_block(p.parts.data.type) == p.lanes, "the input is not blocked by vectors")
+    require(not p.plain_output, "the output is not blocked")
+    require(not p.parts.prologue, "there is a prologue")
+    return p
+
+
+class ConvWinograd(Template):
+    """See the module's docstring."""
+
+    name = "conv_f32_winograd__x86"
+    Config = Config
+
+    def check(self, task: Task) -> None:
+        problem(task)
+        require(task.level >= LEVEL, f"level {task.level} keeps the order of sums")
+
+    def default(self, task: Task) -> Knobs:
+        return self.Config()
+
+    def space(self, task: Task) -> Iterable[Knobs]:
+        return [self.default(task)]
+
+    def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
+        assert isinstance(config, Config)
+        p = problem(task)
+        packs = epilogue_packs(p.parts)
+        pack = winograd_pack(config.m, p.shape, p.lanes, config.vectors)
+        packs[p.parts.weight_position] = pack
+        return packs
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        assert isinstance(config, Config)
+        p = problem(task)
+        validate(p, config)
+        grid = Grid.of(p, config)
+        sch = s_tir.Schedule(compute(p, config, grid, self.packs(task, config)))
+        schedule(sch, p, config, grid)
+        function = sch.mod["main"]
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How the image is cut into tiles, and the features into panels.
+
+    Attributes:
+        m: Pixels of a tile along each axis.
+        rows, cols: Tiles of an image.
+        tiles: Tiles of all images of the batch, in one row.
+        band: Tiles of a band.
+        panels: Panels of features.
+    """
+
+    m: int
+    rows: int
+    cols: int
+    tiles: int
+    band: int
+    panels: int
+
+    @classmethod
+    def of(cls, p: Problem, config: Config) -> Grid:
+        shape = p.shape
+        rows, cols = rounds(shape.rows, config.m), rounds(shape.cols, config.m)
+        panels = rounds(shape.features, config.vectors * p.lanes)
+        return cls(
+            config.m, rows, cols, shape.batch * rows * cols, config.tiles * config.band, panels
+        )
+
+    @property
+    def points(self) -> int:
+        return (self.m + 2) ** 2
+
+    @property
+    def bands(self) -> int:
+        return rounds(self.tiles, self.band)
+
+    def place(self, tile: Any) -> tuple[Any, Any, Any]:
+        """(image, row, column) of a tile; those beyond the last are read as the last."""
+        if self.tiles % self.band:
+            tile = tirx.min(tile, self.tiles - 1)
+        row = simplify(tile // self.cols)
+        return simplify(row // self.rows), simplify(row % self.rows), simplify(tile % self.cols)
+
+
+def compute(p: Problem, config: Config, grid: Grid, packs: dict[int, Pack]) -> Any:
+    """The PrimFunc: patch -> half -> V -> P -> mid -> tile -> out."""
+
+    def anchor(operands: list[View], context: Context) -> View:
+        transformed = transformed_input(p, grid, operands[0])
+        products = multiplied(p, config, grid, transformed, operands[1].tensor)
+        return results(p, grid, products)
+
+    body = lower_anchored(p.parts, packs, anchor)
+    output = materialise(body.views[p.parts.output], p.parts.output.type, "out")
+    return te.create_prim_func([*body.inputs, output])
+
+
+def transformed_input(p: Problem, grid: Grid, data: View) -> Any:
+    """V[point, tile, block of channels, lane]."""
+    shape, lanes, m, size = p.shape, p.lanes, grid.m, grid.m + 2
+    tiles, blocks = grid.bands * grid.band, rounds(shape.channels, lanes)
+
+    def pixel(t: Any, c: Any, r: Any, s: Any, lane: Any) -> Any:
+        n, row, col = grid.place(t)
+        h, w = row * m + r - shape.begin[0], col * m + s - shape.begin[1]
+        inside = tirx.all(h >= 0, h < shape.height, w >= 0, w < shape.width)
+        element = data(n, simplify(c * lanes + lane), h, w)
+        return tirx.if_then_else(inside, element, const(0, "float32"))
+
+    patch = te.compute((tiles, blocks, size, size, lanes), pixel, name="patch")
+    half = te.compute(
+        (tiles, blocks, size, size, lanes),
+        lambda t, c, i, s, lane: input_transform(m, i, lambda r: patch[t, c, r, s, lane]),
+        name="half",
+    )
+    return te.compute(
+        (grid.points, tiles, blocks, lanes),
+        lambda x, t, c, lane: input_transform(
+            m, x % size, lambda s: half[t, c, x // size, s, lane]
+        ),
+        name="V",
+    )
+
+
+def multiplied(p: Problem, config: Config, grid: Grid, data: Any, weights: Any) -> Any:
+    """P[point, tile, block of features, lane]."""
+    lanes, channels = p.lanes, p.shape.channels
+    steps = (channels // config.inner, config.inner)
+    co, ci = (te.reduce_axis((0, n), name) for n, name in zip(steps, ("co", "ci"), strict=True))
+
+    def product(x: Any, t: Any, o: Any, lane: Any) -> Any:
+        channel = co * config.inner + ci
+        value = data[x, t, channel // lanes, channel % lanes]
+        weight = weights[x, o // config.vectors, channel, o % config.vectors, lane]
+        return te.sum(value * weight, axis=[co, ci])
+
+    blocks = grid.panels * config.vectors
+    return te.compute((grid.points, grid.bands * grid.band, blocks, lanes), product, name="acc")
+
+
+def results(p: Problem, grid: Grid, products: Any) -> View:
+    """The anchor's logical result."""
+    m, size, lanes = grid.m, grid.m + 2, p.lanes
+    _, tiles, blocks, _ = (int(n) for n in products.shape)
+    mid = te.compute(
+        (tiles, blocks, m, size, lanes),
+        lambda t, o, i, s, lane: output_transform(
+            m, i, lambda r: products[r * size + s, t, o, lane]
+        ),
+        name="mid",
+    )
+    tile = te.compute(
+        (tiles, blocks, m, m, lanes),
+        lambda t, o, i, j, lane: output_transform(m, j, lambda s: mid[t, o, i, s, lane]),
+        name="tile",
+    )
+    value = p.parts.node.output
+
+    def read(n: Any, c: Any, h: Any, w: Any) -> Any:
+        t = (n * grid.rows + h // m) * grid.cols + w // m
+        return tile(t, simplify(c // lanes), h % m, w % m, simplify(c % lanes))
+
+    reach = (value.shape[0], rounds(value.shape[1], lanes) * lanes, *value.shape[2:])
+    return View(value.shape, value.dtype.tvm, read, reach=reach, pad=np.float32(0), cheap=True)
+
+
+def schedule(sch: Any, p: Problem, config: Config, grid: Grid) -> None:
+    """The nest of the module's docstring."""
+    out, tile, mid, acc = (sch.get_sblock(name) for name in ("out", "tile", "mid", "acc"))
+    n, o, h, w, lane = axes_of(sch, out)
+    down, row = sch.split(h, [None, grid.m])
+    across, col = sch.split(w, [None, grid.m])
+    sch.reorder(n, down, across, o, row, col, lane)
+    band, each = sch.split(sch.fuse(n, down, across), [None, grid.band])
+    groups = rounds(grid.panels, config.group * config.split)
+    share, group, block = sch.split(o, [config.split, groups, config.group * config.vectors])
+    sch.reorder(share, band, group, each, block, row, col, lane)
+    task = sch.fuse(share, band)
+    sch.parallel(task)
+    sch.vectorize(lane)
+    if not is_heavy(p.parts):
+        sch.unroll(col)
+    for stage in (tile, mid):
+        sch.compute_at(stage, block, preserve_unit_loops=True)
+        *loops, lane = axes_of(sch, stage)
+        unroll_loops(sch, loops[-2:], lane)
+    _products(sch, acc, group, config)
+    _input(sch, task)
+
+
+def _products(sch: Any, acc: Any, group: Any, config: Config) -> None:
+    sch.compute_at(acc, group, preserve_unit_loops=True)
+    x, t, o, lane, co, ci = axes_of(sch, acc)
+    strip, point = sch.split(t, [None, config.tiles])
+    panel, vector = sch.split(o, [None, config.vectors])
+    sch.reorder(x, panel, strip, co, ci, point, vector, lane)
+    unroll_loops(sch, [ci, point, vector], lane)
+    sch.decompose_reduction(acc, co)
+
+
+def _input(sch: Any, task: Any) -> None:
+    half, patch, transformed = (sch.get_sblock(name) for name in ("half", "patch", "V"))
+    sch.compute_at(transformed, task, preserve_unit_loops=True)
+    x, t, c, lane = axes_of(sch, transformed)
+    sch.reorder(t, c, x, lane)
+    unroll_loops(sch, [x], lane)
+    for stage in (half, patch):
+        sch.compute_at(stage, c, preserve_unit_loops=True)
+        *loops, lane = axes_of(sch, stage)
+        unroll_loops(sch, loops[-2:], lane)
+
+
+def validate(p: Problem, config: Config) -> None:
+    """Raises InvalidConfig if the config is not legal for the problem."""
+
+    def need(condition: bool, reason: str) -> None:
+        require(condition, reason, InvalidConfig)
+
+    need(config.m in TILES, f"tiles of {config.m} are unknown")
+    sizes = (config.vectors, config.tiles, config.inner, config.band, config.group, config.split)
+    need(min(sizes) >= 1, "a size is below 1")
+    need(p.shape.channels % config.inner == 0, f"inner does not divide {p.shape.channels} channels")
+    accumulators = config.vectors * config.tiles
+    need(accumulators <= 2 * p.machine.registers, "accumulators are far beyond the registers")
+    grid = Grid.of(p, config)
+    need(config.tiles * config.band < grid.tiles + config.tiles, "the band exceeds the image")
+    need(config.group * config.split < grid.panels + config.split, "the group exceeds the panels")
