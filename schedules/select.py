@@ -29,6 +29,7 @@ __all__ = [
 TEMPLATES: list[tuple[str, str]] = [
     ("x86.conv_first", "ConvFirst"),
     ("x86.depthwise", "DepthwiseBlocked"),
+    ("x86.conv_winograd", "ConvWinograd"),
     ("x86.conv_direct", "ConvDirect"),
     ("x86.conv_int8", "ConvInt8"),
     ("x86.matmul", "MatmulPacked"),
@@ -133,6 +134,7 @@ def select(task: Task, override: Override | None = None) -> Choice:
             continue
         try:
             candidate.check(task)
+            candidate.prefer(task)
         except NotApplicable as no:
             reasons.append(f"{candidate.name}: no, {no}")
             continue

@@ -22,15 +22,21 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, const, materialise, simplify
 from .anchored import anchored, epilogue_packs, is_heavy, lower_anchored
+from .conv_direct import direct_cost
 from .conv_nest import Problem, problem_of
 from .conv_shape import channel_block
 from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .tiles import rounds
 from .winograd import TILES, input_transform, output_transform, winograd_pack
+from .winograd_model import Grid, cost, ranked
 
 __all__ = ["ConvWinograd"]
 
 LEVEL = 4  # the first level that may use other algorithms
+
+
+# At most this share of the modelled time of a direct convolution: the models err by a tenth or so.
+PAYS = 0.85
 
 
 @dataclass(frozen=True)
@@ -81,11 +87,18 @@ class ConvWinograd(Template):
         problem(task)
         require(task.level >= LEVEL, f"level {task.level} keeps the order of sums")
 
+    def prefer(self, task: Task) -> None:
+        p = problem(task)
+        own = cost(p, ranked(p, task.threads)[0], task.threads)
+        direct = direct_cost(task)
+        worth = own <= PAYS * direct
+        require(worth, f"{own / direct:.2f} of the modelled time of a direct convolution")
+
     def default(self, task: Task) -> Knobs:
-        return self.Config()
+        return ranked_configs(task)[0]
 
     def space(self, task: Task) -> Iterable[Knobs]:
-        return [self.default(task)]
+        return ranked_configs(task)[:12]
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, Config)
@@ -99,55 +112,29 @@ class ConvWinograd(Template):
         assert isinstance(config, Config)
         p = problem(task)
         validate(p, config)
-        grid = Grid.of(p, config)
+        grid = grid_of(p, config)
         sch = s_tir.Schedule(compute(p, config, grid, self.packs(task, config)))
         schedule(sch, p, config, grid)
         function = sch.mod["main"]
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-@dataclass(frozen=True)
-class Grid:
-    """How the image is cut into tiles, and the features into panels.
+def ranked_configs(task: Task) -> list[Config]:
+    """Configs from the cheapest by the model on."""
+    return [Config(*knobs) for knobs in ranked(problem(task), task.threads)]
 
-    Attributes:
-        m: Pixels of a tile along each axis.
-        rows, cols: Tiles of an image.
-        tiles: Tiles of all images of the batch, in one row.
-        band: Tiles of a band.
-        panels: Panels of features.
-    """
 
-    m: int
-    rows: int
-    cols: int
-    tiles: int
-    band: int
-    panels: int
+def grid_of(p: Problem, config: Config) -> Grid:
+    """The tiles and panels of a config."""
+    return Grid.of(p, config.m, config.vectors, config.tiles * config.band)
 
-    @classmethod
-    def of(cls, p: Problem, config: Config) -> Grid:
-        shape = p.shape
-        rows, cols = rounds(shape.rows, config.m), rounds(shape.cols, config.m)
-        panels = rounds(shape.features, config.vectors * p.lanes)
-        return cls(
-            config.m, rows, cols, shape.batch * rows * cols, config.tiles * config.band, panels
-        )
 
-    @property
-    def points(self) -> int:
-        return (self.m + 2) ** 2
-
-    @property
-    def bands(self) -> int:
-        return rounds(self.tiles, self.band)
-
-    def place(self, tile: Any) -> tuple[Any, Any, Any]:
-        """(image, row, column) of a tile; those beyond the last are read as the last."""
-        if self.tiles % self.band:
-            tile = tirx.min(tile, self.tiles - 1)
-        row = simplify(tile // self.cols)
-        return simplify(row // self.rows), simplify(row % self.rows), simplify(tile % self.cols)
+def place(grid: Grid, tile: Any) -> tuple[Any, Any, Any]:
+    """(image, row, column) of a tile; those beyond the last are read as the last."""
+    if grid.tiles % grid.band:
+        tile = tirx.min(tile, grid.tiles - 1)
+    row = simplify(tile // grid.cols)
+    return simplify(row // grid.rows), simplify(row % grid.rows), simplify(tile % grid.cols)
 
 
 def compute(p: Problem, config: Config, grid: Grid, packs: dict[int, Pack]) -> Any:
@@ -169,7 +156,7 @@ def transformed_input(p: Problem, grid: Grid, data: View) -> Any:
     tiles, blocks = grid.bands * grid.band, rounds(shape.channels, lanes)
 
     def pixel(t: Any, c: Any, r: Any, s: Any, lane: Any) -> Any:
-        n, row, col = grid.place(t)
+        n, row, col = place(grid, t)
         h, w = row * m + r - shape.begin[0], col * m + s - shape.begin[1]
         inside = tirx.all(h >= 0, h < shape.height, w >= 0, w < shape.width)
         element = data(n, simplify(c * lanes + lane), h, w)
@@ -290,6 +277,6 @@ def validate(p: Problem, config: Config) -> None:
     need(p.shape.channels % config.inner == 0, f"inner does not divide {p.shape.channels} channels")
     accumulators = config.vectors * config.tiles
     need(accumulators <= 2 * p.machine.registers, "accumulators are far beyond the registers")
-    grid = Grid.of(p, config)
+    grid = grid_of(p, config)
     need(config.tiles * config.band < grid.tiles + config.tiles, "the band exceeds the image")
     need(config.group * config.split < grid.panels + config.split, "the group exceeds the panels")

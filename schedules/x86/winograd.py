@@ -2,10 +2,10 @@
 
     Y = Aᵀ [ Σ over channels of (G w Gᵀ) ⊙ (Bᵀ d B) ] A
 
-A patch `d` of m + 2 pixels square gives a tile `Y` of m x m results with (m + 2)² products a channel
-instead of 9 m². Bᵀ and Aᵀ are applied as butterflies, with what their rows have in common written
-out in the same terms, so that it is computed once: 12 and 10 instructions a vector for m = 4. G is
-applied at compile time, in float64.
+A patch `d` of m + 2 pixels square gives a tile `Y` of m x m results with (m + 2)² products a
+channel instead of 9 m². Bᵀ and Aᵀ are applied as butterflies, with what their rows have in common
+written out in the same terms, so that it is computed once: 12 and 10 instructions a vector for
+m = 4. G is applied at compile time, in float64.
 
 Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
 """
@@ -97,7 +97,8 @@ def weight_transform(m: int, weights: np.ndarray) -> np.ndarray:
     points = (m + 2) ** 2
     wide = g @ weights.astype(np.float64) @ g.T
     flat = wide.reshape(*weights.shape[:2], points)
-    return flat.transpose(2, 0, 1).astype(np.float32)
+    result: np.ndarray = flat.transpose(2, 0, 1).astype(np.float32)
+    return result
 
 
 def winograd_pack(m: int, shape: ConvShape, lanes: int, vectors: int) -> Pack:

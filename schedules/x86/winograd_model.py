@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from .conv_nest import Problem
 from .tiles import (
-    L2_BYTES_PER_CYCLE,
     L3_BYTES_PER_CYCLE,
     MEMORY_BYTES_PER_CYCLE,
     balance,
@@ -21,7 +20,7 @@ from .winograd import TILES
 
 __all__ = ["Grid", "Knobs", "cost", "memory_cycles", "ranked"]
 
-# Instructions of one application of Bt and At to a vector each, and what is moved for it besides.
+# Instructions of one application of Bᵀ and Aᵀ to a vector each, and what is moved for it besides.
 INPUT_STEPS = {2: 4, 4: 12}
 OUTPUT_STEPS = {2: 4, 4: 10}
 STORE_CYCLES = 2.0  # of a vector that leaves the first-level cache behind a burst of others
@@ -144,16 +143,14 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
     if sums > near:
         again += 2 * sums * share // group / L3_BYTES_PER_CYCLE
 
-    # A thread reads its share of the weights for every band: first from memory, then from where
-    # they stay.
+    # Every task reads its share of the weights: once from memory, then from where they stay. What
+    # does not stay is read from memory by every task.
     total = points * shape.channels * grid.panels * vectors * lanes * 4
-    own = total // split
-    tasks = grid.bands * split
-    later = max(tasks - threads, 0) * own
-    if own > machine.l3:
-        weights = later / MEMORY_BYTES_PER_CYCLE
-    else:
-        weights = later / L3_BYTES_PER_CYCLE if own > near else later / L2_BYTES_PER_CYCLE / 4
-    body = tasks * (taken + product + given + again)
+    own, tasks = total // split, grid.bands * split
+    later = max(tasks * own - total, 0)
     first = memory_cycles(total)
-    return max(body + weights / 4 + UNHIDDEN * first, first + weights) * balance(tasks, threads)
+    if own > machine.l3:
+        first, later = first + memory_cycles(later), 0
+    body = tasks * (taken + product + given + again)
+    body += later / L3_BYTES_PER_CYCLE / 4 if own > near else 0.0
+    return max(body + UNHIDDEN * first, first) * balance(tasks, threads)
