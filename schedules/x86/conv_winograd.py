@@ -9,6 +9,8 @@ parallel (band of tiles, share of features):
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +28,8 @@ from .conv_direct import direct_cost
 from .conv_nest import Problem, problem_of
 from .conv_shape import channel_block
 from .moves import PASS_CONFIG, axes_of, unroll_loops
+from .nest_edit import UpdateNest
+from .prefetch import prefetch_ahead
 from .tiles import rounds
 from .winograd import TILES, input_transform, output_transform, winograd_pack
 from .winograd_model import Grid, cost, ranked
@@ -104,7 +108,8 @@ class ConvWinograd(Template):
         assert isinstance(config, Config)
         p = problem(task)
         packs = epilogue_packs(p.parts)
-        pack = winograd_pack(config.m, p.shape, p.lanes, config.vectors)
+        groups = grid_of(p, config).groups
+        pack = winograd_pack(config.m, p.shape, (groups, config.group, config.vectors, p.lanes))
         packs[p.parts.weight_position] = pack
         return packs
 
@@ -116,6 +121,9 @@ class ConvWinograd(Template):
         sch = s_tir.Schedule(compute(p, config, grid, self.packs(task, config)))
         schedule(sch, p, config, grid)
         function = sch.mod["main"]
+        weights = function.params[p.parts.weight_position]
+        if weight_bytes(weights) > p.machine.l2 // 2:
+            function = prefetch_panels(function, weights, config, grid)
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
@@ -126,7 +134,7 @@ def ranked_configs(task: Task) -> list[Config]:
 
 def grid_of(p: Problem, config: Config) -> Grid:
     """The tiles and panels of a config."""
-    return Grid.of(p, config.m, config.vectors, config.tiles * config.band)
+    return Grid.of(p, dataclasses.astuple(config))
 
 
 def place(grid: Grid, tile: Any) -> tuple[Any, Any, Any]:
@@ -186,11 +194,20 @@ def multiplied(p: Problem, config: Config, grid: Grid, data: Any, weights: Any) 
     def product(x: Any, t: Any, o: Any, lane: Any) -> Any:
         channel = co * config.inner + ci
         value = data[x, t, channel // lanes, channel % lanes]
-        weight = weights[x, o // config.vectors, channel, o % config.vectors, lane]
+        weight = weights[stored(config, grid, x, o), channel, o % config.vectors, lane]
         return te.sum(value * weight, axis=[co, ci])
 
-    blocks = grid.panels * config.vectors
-    return te.compute((grid.points, grid.bands * grid.band, blocks, lanes), product, name="acc")
+    blocks = grid.groups * config.group * config.vectors
+    whole = (grid.points, grid.bands * grid.band, blocks, lanes)
+    acc = te.compute(whole, product, name="acc")
+    return te.compute(whole, lambda *at: acc(*at), name="P")
+
+
+def stored(config: Config, grid: Grid, point: Any, block: Any) -> Any:
+    """Where the panel of a block of features stands among the packed weights of all points."""
+    panel = block // config.vectors
+    place = (panel // config.group * grid.points + point) * config.group + panel % config.group
+    return simplify(place)
 
 
 def results(p: Problem, grid: Grid, products: Any) -> View:
@@ -221,14 +238,14 @@ def results(p: Problem, grid: Grid, products: Any) -> View:
 
 def schedule(sch: Any, p: Problem, config: Config, grid: Grid) -> None:
     """The nest of the module's docstring."""
-    out, tile, mid, acc = (sch.get_sblock(name) for name in ("out", "tile", "mid", "acc"))
+    out, tile, mid, products = (sch.get_sblock(name) for name in ("out", "tile", "mid", "P"))
     n, o, h, w, lane = axes_of(sch, out)
     down, row = sch.split(h, [None, grid.m])
     across, col = sch.split(w, [None, grid.m])
     sch.reorder(n, down, across, o, row, col, lane)
     band, each = sch.split(sch.fuse(n, down, across), [None, grid.band])
-    groups = rounds(grid.panels, config.group * config.split)
-    share, group, block = sch.split(o, [config.split, groups, config.group * config.vectors])
+    each_group = config.group * config.vectors
+    share, group, block = sch.split(o, [config.split, grid.groups // config.split, each_group])
     sch.reorder(share, band, group, each, block, row, col, lane)
     task = sch.fuse(share, band)
     sch.parallel(task)
@@ -239,18 +256,40 @@ def schedule(sch: Any, p: Problem, config: Config, grid: Grid) -> None:
         sch.compute_at(stage, block, preserve_unit_loops=True)
         *loops, lane = axes_of(sch, stage)
         unroll_loops(sch, loops[-2:], lane)
-    _products(sch, acc, group, config)
+    _products(sch, products, group, config)
     _input(sch, task)
 
 
-def _products(sch: Any, acc: Any, group: Any, config: Config) -> None:
-    sch.compute_at(acc, group, preserve_unit_loops=True)
-    x, t, o, lane, co, ci = axes_of(sch, acc)
+def _products(sch: Any, products: Any, group: Any, config: Config) -> None:
+    """for point, panel, strip: unrolled tiles x vectors, accumulated in registers and stored."""
+    sch.compute_at(products, group, preserve_unit_loops=True)
+    x, t, o, lane = axes_of(sch, products)
     strip, point = sch.split(t, [None, config.tiles])
     panel, vector = sch.split(o, [None, config.vectors])
-    sch.reorder(x, panel, strip, co, ci, point, vector, lane)
+    sch.reorder(x, panel, strip, point, vector, lane)
+    unroll_loops(sch, [point, vector], lane)
+    acc = sch.get_sblock("acc")
+    sch.compute_at(acc, strip, preserve_unit_loops=True)
+    _, point, vector, lane, co, ci = axes_of(sch, acc)
+    sch.reorder(co, ci, point, vector, lane)
     unroll_loops(sch, [ci, point, vector], lane)
     sch.decompose_reduction(acc, co)
+
+
+def prefetch_panels(function: Any, weights: Any, config: Config, grid: Grid) -> Any:
+    """Prefetch the next panel of weights while this one is used: it stands behind it in memory."""
+    nest = UpdateNest(function)
+    point, _, block, _, *reductions = nest.bindings
+    following = stored(config, grid, nest.start(point), nest.start(block)) + 1
+    names = [loop.loop_var for loop in nest.loops]
+    inside = next(i for i, name in enumerate(names) if name.same_as(reductions[0]))
+    strip, _ = nest.loops[inside - 2 : inside]  # the other is that of the one point
+    return prefetch_ahead(function, weights, [following], [strip], reductions)
+
+
+def weight_bytes(weights: Any) -> int:
+    """Bytes of a buffer of packed weights."""
+    return math.prod(int(size) for size in weights.shape) * 4
 
 
 def _input(sch: Any, task: Any) -> None:
@@ -278,5 +317,6 @@ def validate(p: Problem, config: Config) -> None:
     accumulators = config.vectors * config.tiles
     need(accumulators <= 2 * p.machine.registers, "accumulators are far beyond the registers")
     grid = grid_of(p, config)
+    panels = rounds(p.shape.features, config.vectors * p.lanes)
     need(config.tiles * config.band < grid.tiles + config.tiles, "the band exceeds the image")
-    need(config.group * config.split < grid.panels + config.split, "the group exceeds the panels")
+    need(config.group * config.split < panels + config.split, "the group exceeds the panels")

@@ -23,7 +23,6 @@ from ...ir.types import TensorType
 from ..template import Pack
 from ..view import const
 from .conv_shape import ConvShape
-from .tiles import rounds
 
 __all__ = ["TILES", "input_transform", "output_transform", "weight_transform", "winograd_pack"]
 
@@ -101,19 +100,26 @@ def weight_transform(m: int, weights: np.ndarray) -> np.ndarray:
     return result
 
 
-def winograd_pack(m: int, shape: ConvShape, lanes: int, vectors: int) -> Pack:
-    """Transformed weights as the products read them, `[(m + 2)², panels, C, vectors, lanes]`.
+def winograd_pack(m: int, shape: ConvShape, panels: tuple[int, int, int, int]) -> Pack:
+    """Transformed weights in the order in which the products read them.
 
-    Features are padded with zeros to whole panels of `vectors` vectors.
+    `[groups * (m + 2)² * group, C, vectors, lanes]`: for every group of panels and point the panels
+    of the group. Features are padded with zeros to whole groups.
+
+    Args:
+        m: Results of a tile are m x m.
+        shape: The convolution.
+        panels: How many groups there are, panels of a group, vectors of a panel, and lanes.
     """
-    panels = rounds(shape.features, vectors * lanes)
-    packed = ((m + 2) ** 2, panels, shape.channels, vectors, lanes)
+    points = (m + 2) ** 2
+    groups, group, vectors, lanes = panels
+    packed = (groups * points * group, shape.channels, vectors, lanes)
 
     def apply(weights: np.ndarray) -> np.ndarray:
-        points, features, channels = (transformed := weight_transform(m, weights)).shape
-        wide = np.zeros((points, panels * vectors * lanes, channels), np.float32)
-        wide[:, :features] = transformed
-        split = wide.reshape(points, panels, vectors, lanes, channels)
-        return np.ascontiguousarray(split.transpose(0, 1, 4, 2, 3))
+        wide = np.zeros((groups * group * vectors * lanes, *weights.shape[1:]), np.float32)
+        wide[: len(weights)] = weights
+        transformed = weight_transform(m, wide)
+        split = transformed.reshape(points, groups, group, vectors, lanes, shape.channels)
+        return np.ascontiguousarray(split.transpose(1, 0, 2, 5, 3, 4)).reshape(packed)
 
-    return Pack(TensorType(DType.F32, packed), apply, f"winograd{packed}")
+    return Pack(TensorType(DType.F32, packed), apply, f"winograd{m}{packed}/{group}")

@@ -43,7 +43,7 @@ class Grid:
         rows, cols: Tiles of an image.
         tiles: Tiles of all images of the batch, in one row.
         band: Tiles of a band.
-        panels: Panels of features.
+        groups: Groups of panels of features, equally many for every share.
     """
 
     m: int
@@ -51,14 +51,15 @@ class Grid:
     cols: int
     tiles: int
     band: int
-    panels: int
+    groups: int
 
     @classmethod
-    def of(cls, p: Problem, m: int, vectors: int, band: int) -> Grid:
-        """The grid of tiles of m x m, in bands of `band`, and panels of `vectors` vectors."""
+    def of(cls, p: Problem, knobs: Knobs) -> Grid:
+        """The grid of a config."""
+        m, vectors, tiles, _, band, group, split = knobs
         rows, cols = rounds(p.shape.rows, m), rounds(p.shape.cols, m)
-        panels = rounds(p.shape.features, vectors * p.lanes)
-        return cls(m, rows, cols, p.shape.batch * rows * cols, band, panels)
+        groups = rounds(p.shape.features, split * group * vectors * p.lanes) * split
+        return cls(m, rows, cols, p.shape.batch * rows * cols, tiles * band, groups)
 
     @property
     def points(self) -> int:
@@ -80,7 +81,7 @@ def _candidates(p: Problem, threads: int) -> Iterator[Knobs]:
     blocks = rounds(p.shape.features, p.lanes)
     inner = max(n for n in range(1, MOST_INNER + 1) if p.shape.channels % n == p.lanes % n == 0)
     for m in TILES:
-        total = Grid.of(p, m, 1, 1).tiles
+        total = p.shape.batch * rounds(p.shape.rows, m) * rounds(p.shape.cols, m)
         for vectors in range(1, min(blocks, 6) + 1):
             for tiles in chunks(total, p.machine.registers):
                 if not p.machine.fits(vectors, tiles):
@@ -117,8 +118,8 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
     """Cycles of all threads by the model, with weights that are in no cache."""
     m, vectors, tiles, _, strips, group, split = knobs
     shape, machine, lanes = p.shape, p.machine, p.lanes
-    grid = Grid.of(p, m, vectors, tiles * strips)
-    share = rounds(grid.panels, split * group) * group  # panels of a task
+    grid = Grid.of(p, knobs)
+    share = grid.groups // split * group  # panels of a task
     size, points = m + 2, grid.points
     blocks = rounds(shape.channels, lanes)
 
@@ -145,7 +146,7 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
 
     # Every task reads its share of the weights: once from memory, then from where they stay. What
     # does not stay is read from memory by every task.
-    total = points * shape.channels * grid.panels * vectors * lanes * 4
+    total = points * shape.channels * grid.groups * group * vectors * lanes * 4
     own, tasks = total // split, grid.bands * split
     later = max(tasks * own - total, 0)
     first = memory_cycles(total)
