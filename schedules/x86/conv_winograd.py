@@ -10,6 +10,7 @@ parallel (band of tiles, share of features):
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from .conv_shape import channel_block
 from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .nest_edit import UpdateNest
 from .prefetch import prefetch_ahead
+from .stores import store_at
 from .tiles import rounds
 from .winograd import TILES, input_transform, output_transform, winograd_pack
 from .winograd_model import Grid, cost, ranked
@@ -102,7 +104,9 @@ class ConvWinograd(Template):
         return ranked_configs(task)[0]
 
     def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked_configs(task)[:12]
+        configs = ranked_configs(task)
+        of_each = [[c for c in configs if c.m == m][:4] for m in TILES]
+        return list(dict.fromkeys([*configs[:8], *itertools.chain(*of_each)]))
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, Config)
@@ -120,7 +124,7 @@ class ConvWinograd(Template):
         grid = grid_of(p, config)
         sch = s_tir.Schedule(compute(p, config, grid, self.packs(task, config)))
         schedule(sch, p, config, grid)
-        function = sch.mod["main"]
+        function = store_tiles(sch.mod["main"], p, grid)
         weights = function.params[p.parts.weight_position]
         if weight_bytes(weights) > p.machine.l2 // 2:
             function = prefetch_panels(function, weights, config, grid)
@@ -138,33 +142,79 @@ def grid_of(p: Problem, config: Config) -> Grid:
 
 
 def place(grid: Grid, tile: Any) -> tuple[Any, Any, Any]:
-    """(image, row, column) of a tile; those beyond the last are read as the last."""
-    if grid.tiles % grid.band:
-        tile = tirx.min(tile, grid.tiles - 1)
+    """(image, row, column) of a tile."""
     row = simplify(tile // grid.cols)
     return simplify(row // grid.rows), simplify(row % grid.rows), simplify(tile % grid.cols)
 
 
 def compute(p: Problem, config: Config, grid: Grid, packs: dict[int, Pack]) -> Any:
-    """The PrimFunc: patch -> half -> V -> P -> mid -> tile -> out."""
+    """The PrimFunc: patch -> half -> V -> acc -> P -> mid -> tile -> out.
+
+    The output stage runs over tiles, and pixels of a tile: [tile, block, row, column, lane].
+    """
+
+    at = Pixel()
 
     def anchor(operands: list[View], context: Context) -> View:
         transformed = transformed_input(p, grid, operands[0])
         products = multiplied(p, config, grid, transformed, operands[1].tensor)
-        return results(p, grid, products)
+        return results(p, grid, products, at)
 
     body = lower_anchored(p.parts, packs, anchor)
-    output = materialise(body.views[p.parts.output], p.parts.output.type, "out")
-    return te.create_prim_func([*body.inputs, output])
+    output, m = body.views[p.parts.output], grid.m
+
+    def read(t: Any, c: Any, i: Any, j: Any) -> Any:
+        at.tile, at.row, at.col = t, i, j
+        n, row, col = place(grid, t)
+        return output(n, c, simplify(row * m + i), simplify(col * m + j))
+
+    type = p.parts.output.type
+    shape, reach = ((grid.whole, s[1], m, m) for s in (output.shape, output.reach))
+    tiles = View(shape, output.dtype, read, reach=reach, pad=output.pad)
+    return te.create_prim_func([*body.inputs, materialise(tiles, type.with_(shape=shape), "out")])
+
+
+@dataclass
+class Pixel:
+    """The tile, and the pixel of it, that the output stage is at.
+
+    The epilogue is elementwise, so it reads the anchor's result nowhere else. From (n, h, w) the
+    tile could only be found by divisions that TVM does not see through when it places stages.
+    """
+
+    tile: Any = None
+    row: Any = None
+    col: Any = None
+
+
+def store_tiles(function: Any, p: Problem, grid: Grid) -> Any:
+    """The function with its tiles stored where they stand in the image."""
+    shape, m = p.shape, grid.m
+
+    def pixel(indices: list[Any]) -> tuple[list[Any], list[Any]]:
+        t, block, i, j, lane = indices
+        n, row, col = place(grid, t)
+        h, w = row * m + i, col * m + j
+        conditions = []
+        if grid.whole > grid.tiles:
+            conditions.append(t < grid.tiles)
+        if shape.rows % m:
+            conditions.append(h < shape.rows)
+        if shape.cols % m:
+            conditions.append(w < shape.cols)
+        return [n, block, h, w, lane], conditions
+
+    return store_at(function, p.parts.output.type.physical_shape, pixel)
 
 
 def transformed_input(p: Problem, grid: Grid, data: View) -> Any:
     """V[point, tile, block of channels, lane]."""
     shape, lanes, m, size = p.shape, p.lanes, grid.m, grid.m + 2
-    tiles, blocks = grid.bands * grid.band, rounds(shape.channels, lanes)
+    tiles, blocks = grid.whole, rounds(shape.channels, lanes)
 
     def pixel(t: Any, c: Any, r: Any, s: Any, lane: Any) -> Any:
-        n, row, col = place(grid, t)
+        # Those beyond the last are read as the last.
+        n, row, col = place(grid, tirx.min(t, grid.tiles - 1) if tiles > grid.tiles else t)
         h, w = row * m + r - shape.begin[0], col * m + s - shape.begin[1]
         inside = tirx.all(h >= 0, h < shape.height, w >= 0, w < shape.width)
         element = data(n, simplify(c * lanes + lane), h, w)
@@ -198,7 +248,7 @@ def multiplied(p: Problem, config: Config, grid: Grid, data: Any, weights: Any) 
         return te.sum(value * weight, axis=[co, ci])
 
     blocks = grid.groups * config.group * config.vectors
-    whole = (grid.points, grid.bands * grid.band, blocks, lanes)
+    whole = (grid.points, grid.whole, blocks, lanes)
     acc = te.compute(whole, product, name="acc")
     return te.compute(whole, lambda *at: acc(*at), name="P")
 
@@ -210,8 +260,8 @@ def stored(config: Config, grid: Grid, point: Any, block: Any) -> Any:
     return simplify(place)
 
 
-def results(p: Problem, grid: Grid, products: Any) -> View:
-    """The anchor's logical result."""
+def results(p: Problem, grid: Grid, products: Any, at: Pixel) -> View:
+    """The anchor's logical result, at the pixel of the output stage."""
     m, size, lanes = grid.m, grid.m + 2, p.lanes
     _, tiles, blocks, _ = (int(n) for n in products.shape)
     mid = te.compute(
@@ -229,8 +279,7 @@ def results(p: Problem, grid: Grid, products: Any) -> View:
     value = p.parts.node.output
 
     def read(n: Any, c: Any, h: Any, w: Any) -> Any:
-        t = (n * grid.rows + h // m) * grid.cols + w // m
-        return tile(t, simplify(c // lanes), h % m, w % m, simplify(c % lanes))
+        return tile(at.tile, simplify(c // lanes), at.row, at.col, simplify(c % lanes))
 
     reach = (value.shape[0], rounds(value.shape[1], lanes) * lanes, *value.shape[2:])
     return View(value.shape, value.dtype.tvm, read, reach=reach, pad=np.float32(0), cheap=True)
@@ -239,11 +288,8 @@ def results(p: Problem, grid: Grid, products: Any) -> View:
 def schedule(sch: Any, p: Problem, config: Config, grid: Grid) -> None:
     """The nest of the module's docstring."""
     out, tile, mid, products = (sch.get_sblock(name) for name in ("out", "tile", "mid", "P"))
-    n, o, h, w, lane = axes_of(sch, out)
-    down, row = sch.split(h, [None, grid.m])
-    across, col = sch.split(w, [None, grid.m])
-    sch.reorder(n, down, across, o, row, col, lane)
-    band, each = sch.split(sch.fuse(n, down, across), [None, grid.band])
+    t, o, row, col, lane = axes_of(sch, out)
+    band, each = sch.split(t, [None, grid.band])
     each_group = config.group * config.vectors
     share, group, block = sch.split(o, [config.split, grid.groups // config.split, each_group])
     sch.reorder(share, band, group, each, block, row, col, lane)
@@ -319,4 +365,5 @@ def validate(p: Problem, config: Config) -> None:
     grid = grid_of(p, config)
     panels = rounds(p.shape.features, config.vectors * p.lanes)
     need(config.tiles * config.band < grid.tiles + config.tiles, "the band exceeds the image")
-    need(config.group * config.split < panels + config.split, "the group exceeds the panels")
+    need(config.split <= panels, f"there are {panels} panels for {config.split} shares")
+    need(config.group <= rounds(panels, config.split), "the group exceeds a share's panels")

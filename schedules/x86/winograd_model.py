@@ -67,6 +67,11 @@ class Grid:
         return (self.m + 2) ** 2
 
     @property
+    def whole(self) -> int:
+        """Tiles of whole bands."""
+        return self.bands * self.band
+
+    @property
     def bands(self) -> int:
         return rounds(self.tiles, self.band)
 
