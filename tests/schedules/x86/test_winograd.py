@@ -225,7 +225,9 @@ def test_weights_are_prefetched_where_they_do_not_stay_near() -> None:
 
 
 @pytest.mark.parametrize("resolve", [host, avx2_host], ids=["host", "avx2"])
-@pytest.mark.parametrize("config", ["m=4,tiles=4,band=1,split=1", "m=2,tiles=4,group=1,split=2"])
+@pytest.mark.parametrize(
+    "config", ["m=4,tiles=4,band=1,split=1", "m=2,vectors=1,tiles=4,group=1,split=2"]
+)
 def test_two_threads_give_the_results_of_one(
     resolve: Callable[[], Target], config: str, tmp_path: Path
 ) -> None:
