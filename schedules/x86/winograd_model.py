@@ -88,9 +88,10 @@ def _candidates(p: Problem, threads: int) -> Iterator[Knobs]:
     for m in TILES:
         total = p.shape.batch * rounds(p.shape.rows, m) * rounds(p.shape.cols, m)
         for vectors in range(1, min(blocks, 6) + 1):
-            for tiles in chunks(total, p.machine.registers):
-                if not p.machine.fits(vectors, tiles):
-                    continue
+            fitting = [n for n in chunks(total, p.machine.registers) if p.machine.fits(vectors, n)]
+            for tiles in fitting:
+                if vectors * tiles < p.machine.registers // 3 and tiles < fitting[0]:
+                    continue  # too few chains of additions, and there is a larger tile
                 for band in _bands(p, m, tiles, total):
                     for split in sorted({1, threads}):
                         panels = rounds(blocks, vectors)
