@@ -21,12 +21,15 @@ Error, as a share of the largest result: F(2) below that of a direct sum in floa
 6e-7 times the square root of the channels (1.4e-5 for 512), ten times that of a direct sum. That is
 why it is not for levels 1-3.
 
-Limit: the FMA ports in the products (60-75 % of the time), then stores in the transforms.
+Limit: the FMA ports in the products; beside them the transforms, and for many channels the bytes of
+the weights.
 
 Measured on a 2-core Zen 4 (AVX-512 on 256-bit data paths, peak of both 231 Gflop/s, two threads,
-November 2026), Gflop/s of the direct convolution that it replaces, weights warm / in no cache: 64
-channels at 56 x 56 730 / 580, 128 at 28 x 28 800 / 610, 256 at 14 x 14 640 / 500, 512 at 28 x 28
-800 / 720 (they never are warm). VGG-16 takes 0.37 of the time of level 3, ResNet-50 0.82.
+default configs, minimum of the quieter of two runs, whose cold figures differ by up to a fifth;
+November 2026), Gflop/s counted as those of the direct convolution, weights warm / in no cache: 64
+channels at 56 x 56 775 / 630, 64 at 224 x 224 590 / 590, 128 at 28 x 28 840 / 660, 256 at 14 x 14
+635 / 500, 512 at 14 x 14 625 / 545. In the same process as level 3, in turns, VGG-16 takes 0.37 of
+its time and ResNet-50 0.82 (minimum).
 """
 
 from __future__ import annotations
