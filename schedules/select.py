@@ -30,6 +30,7 @@ TEMPLATES: list[tuple[str, str]] = [
     ("x86.conv_plain", "ConvPlain"),
     ("x86.conv_first", "ConvFirst"),
     ("x86.depthwise", "DepthwiseBlocked"),
+    ("x86.conv_winograd", "ConvWinograd"),
     ("x86.conv_direct", "ConvDirect"),
     ("x86.conv_int8", "ConvInt8"),
     ("x86.matmul", "MatmulPacked"),
@@ -136,6 +137,7 @@ def select(task: Task, override: Override | None = None) -> Choice:
             continue
         try:
             candidate.check(task)
+            candidate.prefer(task)
         except NotApplicable as no:
             reasons.append(f"{candidate.name}: no, {no}")
             continue

@@ -151,6 +151,15 @@ class Template(ABC):
     def check(self, task: Task) -> None:
         """Return if the template can take the task. Raises NotApplicable(reason) if not."""
 
+    def prefer(self, task: Task) -> None:  # noqa: B027 - most are always worth it
+        """Return if the template is worth choosing among others that take the task as well.
+
+        Not asked where somebody wants this template by its name. `check` has passed before.
+
+        Raises:
+            NotApplicable: One that comes later in the table is likely to be as fast.
+        """
+
     def default(self, task: Task) -> Knobs:
         """The config that is used without tuning."""
         return self.Config()

@@ -20,7 +20,7 @@ Limit: FMA ports; beside the products exp (0.15 ns a score), the rows' maxima an
 4 % at 128 rows and more for fewer.
 
 Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
-Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), share of peak with only
+Gflop/s = 32 flops a cycle, by an FMA loop, November 2026), share of peak with only
 the products counted, 64 wide: 12 heads of 128 tokens with a mask 85 % (of the time the products
 take 85 %, exp 6 %, the rest of softmax 5 %, packing 4 %), 12 of 197 tokens 82 %, 2 of 2048 tokens
 87 %. Compiled for haswell 78, 82 and 84 %.

@@ -40,7 +40,7 @@ from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from .anchored import anchored, epilogue_packs
-from .conv_model import ranked
+from .conv_model import cost, ranked
 from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
 from .conv_shape import ConvShape, weight_pack
 from .moves import PASS_CONFIG
@@ -49,7 +49,7 @@ from .prefetch import prefetch_next_chunk
 from .skip_padding import skip_padding_rows
 from .tiles import rounds
 
-__all__ = ["Config", "ConvDirect"]
+__all__ = ["Config", "ConvDirect", "direct_cost"]
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,12 @@ def ranked_configs(task: Task) -> list[Config]:
     """Configs from the cheapest by the model on."""
     p = problem(task)
     return [Config(*knobs) for knobs in ranked(p, task.threads)]
+
+
+def direct_cost(task: Task) -> float:
+    """Cycles of the cheapest config by the model, as `conv_model.cost` counts them."""
+    p = problem(task)
+    return cost(p, ranked(p, task.threads)[0], task.threads)
 
 
 def packs_of(p: Problem, config: Config) -> dict[int, Pack]:

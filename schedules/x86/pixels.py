@@ -15,16 +15,15 @@ import dataclasses
 import math
 from typing import Any
 
-from tvm import ir as tvm_ir
-from tvm import s_tir, te, tirx
+from tvm import te, tirx
 
 from ...ir.graph import Graph, Node, Value
 from ...ir.layout import Layout
 from ...ir.op import Attrs, Pattern
 from ...ir.types import TensorType
-from ..rewrite import with_block_body, with_loop_body
 from ..task import Task
 from ..view import View
+from .stores import store_at
 from .tiles import rounds
 
 __all__ = ["Row", "in_tiles", "row_of_pixels"]
@@ -184,44 +183,13 @@ class Row:
             function: The block writes its last parameter, which is declared as wide as the body.
             axis: Of the pixels among the indices of the output.
         """
-        return function if self.width == self.pixels else _StoreMoved(function, self, axis).done()
+        if self.width == self.pixels:
+            return function
+        shape = [int(size) for size in function.params[-1].shape]
+        shape[axis] = self.pixels
 
+        def place(indices: list[Any]) -> tuple[list[Any], list[Any]]:
+            indices[axis] = self.moved(indices[axis])
+            return indices, []
 
-class _StoreMoved:
-    def __init__(self, function: Any, row: Row, axis: int) -> None:
-        self.old, self.row, self.axis = function, row, axis
-        self.wide = function.params[-1]
-        shape = list(self.wide.shape)
-        shape[axis] = row.pixels
-        self.output = tirx.decl_buffer(
-            shape, self.wide.dtype, self.wide.name, data_alignment=self.wide.data_alignment
-        )
-
-    def done(self) -> Any:
-        params = [*self.old.params[:-1], self.output]
-        body = self._rewrite(self.old.body)
-        return tirx.PrimFunc(params, body, self.old.ret_type, self.old.attrs)
-
-    def _rewrite(self, stmt: Any) -> Any:
-        if isinstance(stmt, tirx.For):
-            return with_loop_body(stmt, self._rewrite(stmt.body))
-        if isinstance(stmt, tirx.SeqStmt):
-            return tirx.SeqStmt([self._rewrite(part) for part in stmt.seq])
-        if isinstance(stmt, s_tir.SBlockRealize):
-            block = self._block(stmt.block, self._rewrite(stmt.block.body))
-            return s_tir.SBlockRealize(list(stmt.iter_values), stmt.predicate, block)
-        if isinstance(stmt, tirx.BufferStore) and stmt.buffer.same_as(self.wide):
-            indices = list(stmt.indices)
-            indices[self.axis] = self.row.moved(indices[self.axis])
-            return tirx.BufferStore(self.output, stmt.value, indices)
-        return stmt
-
-    def _block(self, block: Any, body: Any) -> Any:
-        return with_block_body(block, body, [self._region(region) for region in block.writes])
-
-    def _region(self, region: Any) -> Any:
-        if not region.source.same_as(self.wide):
-            return region
-        ranges = list(region.region)
-        ranges[self.axis] = tvm_ir.Range(0, self.row.pixels)
-        return tirx.BufferRegion(self.output, ranges)
+        return store_at(function, shape, place)

@@ -15,7 +15,7 @@ from tvm import tirx
 from .nest_edit import UpdateNest, change_body
 from .tiles import rounds
 
-__all__ = ["prefetch_next_chunk"]
+__all__ = ["prefetch_ahead", "prefetch_next_chunk"]
 
 LINE = 64  # bytes
 _READ, _INTO_L2, _DATA = 0, 2, 1
@@ -42,20 +42,39 @@ def prefetch_next_chunk(
     """
     nest = UpdateNest(function)
     chunk, reductions = nest.bindings[0], nest.bindings[-steps:]
-    _, _, *sizes, vectors, lanes = (int(size) for size in weights.shape)
+    following = [panel(nest), nest.start(chunk) + 1]
+    around = nest.between(chunk, reductions[0])
+    return prefetch_ahead(function, weights, following, around, reductions)
+
+
+def prefetch_ahead(
+    function: Any, weights: Any, following: list[Any], around: list[Any], reductions: list[Any]
+) -> Any:
+    """Add prefetches of one piece of weights, spread evenly, to the innermost reduction loop.
+
+    Args:
+        function: A scheduled nest with the block `acc_update`.
+        weights: Its parameter of weights: [...piece, ...reductions, vectors, lanes].
+        following: Indices of the piece that is wanted next.
+        around: The loops outside of the reductions in which this piece is used.
+        reductions: The reduction variables; their loops run through a piece.
+    """
+    nest = UpdateNest(function)
+    extents = {loop.loop_var: int(loop.extent) for loop in nest.loops}
+    vectors, lanes = (int(size) for size in weights.shape[-2:])
     position: Any = tirx.const(0, "int32")
     tiles = 1
-    for loop in nest.between(chunk, reductions[0]):
+    for loop in around:
         position = position * loop.extent + loop.loop_var
         tiles *= int(loop.extent)
-    for index, size in zip(reductions, sizes, strict=True):
-        position = position * size + index
+    for index in reductions:
+        position = position * extents[index] + index
     stride = rounds(vectors * lanes, tiles)
+    rest = [0] * (len(weights.shape) - len(following) - 1)
     touches = []
     for line in range(rounds(stride * 4, LINE)):
-        place = [panel(nest), nest.start(chunk) + 1, *[0] * (steps + 1)]
         address = tirx.address_of(
-            tirx.BufferLoad(weights, [*place, position * stride + line * LINE // 4])
+            tirx.BufferLoad(weights, [*following, *rest, position * stride + line * LINE // 4])
         )
         arguments = [address, *(tirx.const(n, "int32") for n in (_READ, _INTO_L2, _DATA))]
         touches.append(tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", *arguments)))
