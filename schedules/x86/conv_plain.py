@@ -311,19 +311,17 @@ def compute(p: Problem, config: Config, band: Band, packs: dict[int, Pack]) -> A
 
 
 def padded(shape: ConvShape, band: Band, data: View) -> Any:
-    """pad[n, g, down, across, c, ph, pw, h * width + w]: zeros outside of the image."""
+    """pad[n, g, down, across, c, ph, pw, h, w]: zeros outside of the image."""
 
-    def element(
-        n: Any, g: Any, down: Any, across: Any, c: Any, ph: Any, pw: Any, place: Any
-    ) -> Any:
-        first = (down * band.rows, across * band.cols)
-        at = (place // band.width, place % band.width) if band.height > 1 else (0, place)
+    def element(n: Any, g: Any, down: Any, across: Any, c: Any, *place: Any) -> Any:
+        bands, phases, at = (down, across), place[:2], place[2:]
         index, inside = [], []
-        for axis, phase in enumerate((ph, pw)):
-            phase = phase if band.phases[axis] > 1 else 0
+        for axis in (0, 1):
+            first = bands[axis] * (band.rows, band.cols)[axis] if band.grid[axis] > 1 else 0
+            phase = phases[axis] if band.phases[axis] > 1 else 0
             start, stride = shape.begin[axis], shape.stride[axis]
             size = (shape.height, shape.width)[axis]
-            where = (first[axis] + at[axis]) * stride + phase - start
+            where = (first + at[axis]) * stride + phase - start
             if start:
                 inside.append(where >= 0)
             if _reach(band, axis, stride) - start > size:
@@ -335,12 +333,9 @@ def padded(shape: ConvShape, band: Band, data: View) -> Any:
         zero = const(0, data.dtype)
         return guarded(tirx.all(*inside), lambda: at_pixel(data, n, channel, *index), zero)
 
-    return te.compute(
-        (shape.batch, shape.groups, *band.grid, shape.channels, *band.phases,
-         band.height * band.width),
-        element,
-        name="pad",
-    )  # fmt: skip
+    outer = (shape.batch, shape.groups, *band.grid, shape.channels)
+    whole = (*outer, *band.phases, band.height, band.width)
+    return te.compute(whole, element, name="pad")
 
 
 def _reach(band: Band, axis: int, stride: int) -> int:
@@ -361,7 +356,8 @@ def accumulate(p: Problem, config: Config, band: Band, pad: Any, weights: Any) -
         h, w = kh * shape.dilation[0], kw * shape.dilation[1]
         below, beside = h // shape.stride[0], w // shape.stride[1]
         place = pixel + below * band.width + beside
-        x = pad(n, g, down, across, c, h % shape.stride[0], w % shape.stride[1], place)
+        phases = h % shape.stride[0], w % shape.stride[1]
+        x = pad(n, g, down, across, c, *phases, place // band.width, place % band.width)
         return te.sum(x * weights[g, tile, c, kh, kw, m], axis=[c, kh, kw])
 
     tiles = rounds(shape.group_features, config.features)
@@ -461,12 +457,11 @@ def _vectorize_row(sch: Any, col: Any, lanes: int) -> None:
 def _schedule_copy(sch: Any, p: Problem, band: Band, pad: Any) -> None:
     """The copy of a band: its borders are peeled off; phases together, so that LLVM sees that
     they share what they load."""
-    *_, phase, place = axes_of(sch, pad)
+    *_, phase, row, col = axes_of(sch, pad)
     if p.row is not None:
-        _, lane = sch.split(place, [None, p.lanes])
+        _, lane = sch.split(col, [None, p.lanes])
         sch.vectorize(lane)
         return
-    row, col = sch.split(place, [None, band.width])
     sch.annotate(col, "pragma_loop_partition_hint", True)
     if band.phases[1] > 1:
         sch.reorder(row, col, phase)

@@ -45,7 +45,7 @@ CASES = {
     "relu": (lambda: one_op("relu", None, [ROWS]), "any_pointwise__x86"),
     "transpose": (
         lambda: one_op("transpose", TransposeAttrs((0, 2, 1)), [ROWS]),
-        "any_movement__x86",
+        "transpose_f32_squares__x86",
     ),
     "mean of an image": (
         lambda: one_op("reduce_mean", ReduceAttrs((2, 3)), [IMAGE]),
