@@ -80,7 +80,7 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
 def _build(module: Any, config: dict[str, Any], target: Target) -> Any:
     import tvm
 
-    from .stack_buffers import PIPELINE
+    from .lowering import PIPELINE
 
     with tvm.transform.PassContext(opt_level=3, config=config):
         return tvm.tirx.build(module, target=tvm_target(target), pipeline=PIPELINE)

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.dtypes import DType
-from .plan import Argument, Buffer, Io, Plan, Step
+from .plan import Argument, Buffer, Io, Place, Plan, Step
 
 __all__ = ["ObjectFacts", "render"]
 
 ALIGNMENT = 64
+# Inputs and outputs from this size on are used where the user has them, if that is at a multiple of
+# 16 bytes as malloc gives it (`lowering.OPERAND_ALIGNMENT`). Smaller ones are copied to a line of
+# their own: that costs less than vectors that cross cache lines.
+IN_PLACE = 16 << 10
+USER_ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class _Writer:
 
     def write(self, plan: Plan, facts: ObjectFacts) -> str:
         steps = [self._step(step, number) for number, step in enumerate(plan.steps)]
-        ios = [self._ios("inputs", plan.inputs), self._ios("outputs", plan.outputs)]
+        ios = [self._ios("inputs", plan, plan.inputs), self._ios("outputs", plan, plan.outputs)]
         entries = dict.fromkeys(step.entry for step in plan.steps if step.entry)
         lines = ['#include "plan.h"', ""]
         lines += [
@@ -88,13 +93,13 @@ class _Writer:
         )
         return table, entry
 
-    def _ios(self, name: str, ios: Sequence[Io]) -> str:
+    def _ios(self, name: str, plan: Plan, ios: Sequence[Io]) -> str:
         entries = []
         for io in ios:
             shape = io.type.physical_shape
             entries.append(
                 f"{{{_string(io.name)}, {_dtype(io.type.dtype)}, 0, {len(shape)}, "
-                f"{self._shape(shape)}, {ALIGNMENT}, {io.buffer}u}}"
+                f"{self._shape(shape)}, {_alignment(plan.buffers[io.buffer])}, {io.buffer}u}}"
             )
         return _array("LreIo", name, entries)
 
@@ -125,8 +130,14 @@ def _array(kind: str, name: str, entries: Sequence[str]) -> str:
 def _buffer(buffer: Buffer) -> str:
     return (
         f"{{LRE_SPACE_HOST, {buffer.place.value}, 0, {buffer.index}u, {buffer.offset}u, "
-        f"{buffer.bytes}u, {ALIGNMENT}, 0}}"
+        f"{buffer.bytes}u, {_alignment(buffer)}, 0}}"
     )
+
+
+def _alignment(buffer: Buffer) -> int:
+    """What the engine sees to."""
+    own = buffer.place in (Place.INPUT, Place.OUTPUT)
+    return USER_ALIGNMENT if own and buffer.bytes >= IN_PLACE else ALIGNMENT
 
 
 def _dtype(dtype: DType) -> str:

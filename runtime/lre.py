@@ -33,7 +33,7 @@ _RANK = 8
 _CHECK_CRC, _FLUSH_DENORMALS, _MAP_WEIGHTS = 1, 2, 4
 _STATUS_FAULT = 6
 _MOST_THREADS = 256  # LRE_MAX_THREADS; more are refused before they are narrowed to a C integer
-_SMALL = 16 << 10  # bytes below which the engine's copy is cheaper than an aligned array
+_SMALL = 16 << 10  # bytes below which aligning costs more than it gains
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
 
 _TAIL = struct.Struct("<8sIIQQQQII8x64s")
@@ -127,9 +127,14 @@ def read_tail(fd: int, name: str) -> Tail:
         raise LreError(f"{name}: written by a newer leip (tail version {version}); update lre.py")
     if file_bytes != size:
         raise LreError(f"{name}: damaged: {size:,} bytes are there and should be {file_bytes:,}")
+    if elf > size:
+        raise LreError(
+            f"{name}: damaged: its code would end behind the end of the file; copy it again"
+        )
     import zlib  # not needed to import this file
 
-    if code_crc and zlib.crc32(os.pread(fd, elf, 0)) != code_crc:  # 0: written without one
+    # a checksum of 0: written without one
+    if elf > size or (code_crc and zlib.crc32(os.pread(fd, elf, 0)) != code_crc):
         raise LreError(f"{name}: damaged: its code is not what was written; copy the file again")
     text = build_id.rstrip(b"\0").decode("ascii", "replace")
     return Tail(file_bytes, elf, offset, weights, crc if has_crc else None, text)
@@ -314,7 +319,7 @@ def _address(array: Array) -> int:
 
 
 def _empty(slot: _Slot) -> Array:
-    """A new array; a big one on a 64-byte boundary, so that kernels write into it directly."""
+    """A new array; a big one on a 64-byte boundary, so that no vector store crosses a line."""
     if slot.nbytes < _SMALL:
         return np.empty(slot.shape, slot.dtype)
     raw = np.empty(slot.nbytes + 64, dtype=np.uint8)

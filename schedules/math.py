@@ -30,6 +30,7 @@ _ROUNDING = 12582912.0 + 127.0  # 1.5 * 2^23: a sum with it has the integer part
 
 # Eigen's rational approximations: odd numerator, even denominator.
 _TANH_LIMIT = 7.90531110763549805
+_TANH_ONE = 9.01  # from here on tanh rounds to 1
 _TANH_P = (
     -2.76076847742355e-16,
     2.00018790482477e-13,
@@ -42,6 +43,7 @@ _TANH_P = (
 _TANH_Q = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 
 _ERF_LIMIT = 3.832506856900711
+_ERF_ONE = 3.92  # from here on erf rounds to 1
 _ERF_P = (
     0.00022905065861350646,
     0.0034082910107109506,
@@ -136,11 +138,14 @@ def _expm1(x: Expr) -> Expr:
     return bind(_clamp(x, -80.0, 88.0), lambda y: _reduced(y, scaled))
 
 
-def _ratio(x: Expr, limit: float, p: Sequence[float], q: Sequence[float]) -> Expr:
-    return bind(
+def _ratio(x: Expr, limit: float, one: float, p: Sequence[float], q: Sequence[float]) -> Expr:
+    """An odd function by a ratio of polynomials within `limit`, and exactly 1 or -1 from `one` on:
+    what is a little less would be much, times a large number."""
+    ratio = bind(
         _clamp(x, -limit, limit),
         lambda y: bind(y * y, lambda z: y * _horner(z, p) / _horner(z, q)),
     )
+    return tirx.Select(x >= _f(one), _f(1), tirx.Select(x <= _f(-one), _f(-1), ratio))
 
 
 def _log(x: Expr) -> Expr:
@@ -229,12 +234,12 @@ class MathLibrary:
     def tanh(self, x: Expr) -> Expr:
         if not self._use_fast(x):
             return self.libm("tanh", x)
-        return _ratio(x, _TANH_LIMIT, _TANH_P, _TANH_Q)
+        return bind(x, lambda v: _ratio(v, _TANH_LIMIT, _TANH_ONE, _TANH_P, _TANH_Q))
 
     def erf(self, x: Expr) -> Expr:
         if not self._use_fast(x):
             return self.libm("erf", x)
-        return _ratio(x, _ERF_LIMIT, _ERF_P, _ERF_Q)
+        return bind(x, lambda v: _ratio(v, _ERF_LIMIT, _ERF_ONE, _ERF_P, _ERF_Q))
 
     def sigmoid(self, x: Expr) -> Expr:
         one = const(1, dtype_of(x))

@@ -72,7 +72,7 @@ class Lowered:
 
     Attributes:
         functions: TVM PrimFuncs; the first is the kernel itself. Parameters: the body's inputs
-            (packed forms for packed constants) and then its outputs, all contiguous and 64-byte
+            (packed forms for packed constants) and then its outputs, all contiguous and 16-byte
             aligned. The global symbol is the code generator's business.
         workspace: Upper bound of the bytes of temporary memory that one worker takes.
         pass_config: Entries for `tvm.transform.PassContext(config=...)`.

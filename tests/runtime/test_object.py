@@ -147,6 +147,16 @@ def test_longer(library, tmp_path):
     refused(edited(library, tmp_path, lambda data: data + data[-128:]), "damaged: .* should be")
 
 
+@pytest.mark.parametrize("bit", [31, 40, 63])
+def test_code_that_ends_behind_the_file(library, tmp_path, bit):
+    def edit(data):
+        at = len(data) - 128 + 24
+        (elf_bytes,) = struct.unpack_from("<Q", data, at)
+        return data[:at] + struct.pack("<Q", elf_bytes | 1 << bit) + data[at + 8 :]
+
+    refused(edited(library, tmp_path, edit), "damaged: its code is not what was written")
+
+
 def test_newer_tail(library, tmp_path):
     def edit(data):
         data[-120] = 9

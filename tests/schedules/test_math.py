@@ -117,3 +117,12 @@ def test_at_the_ends(op: str, level: int) -> None:
             assert abs(result - wanted) <= ULP * np.spacing(np.float32(abs(wanted))), value
         else:
             assert np.array_equal(result, np.float32(wanted), equal_nan=True), (value, result)
+
+
+@pytest.mark.parametrize("op", ["erf", "tanh"])
+def test_far_out_is_exactly_one(op: str) -> None:
+    """gelu multiplies what is left of 1 by x."""
+    x = np.array([3.95, 9.1, 20.0, 1e38, -9.1, -20.0, -1e38, -INF] * 2, np.float32)
+    x = np.where(op == "tanh", np.sign(x) * np.maximum(np.abs(x), 9.1), x).astype(np.float32)
+    got = kernel(op, 16, 3).run([x.reshape(1, -1)])[0].reshape(-1)
+    assert np.array_equal(got, np.sign(x))
