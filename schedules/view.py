@@ -36,6 +36,7 @@ __all__ = [
     "Expr",
     "View",
     "bind",
+    "bounded",
     "const",
     "dtype_of",
     "guarded",
@@ -83,7 +84,8 @@ def simplify(expr: Expr) -> Expr:
 
 
 @contextlib.contextmanager
-def _bounded(pairs: Sequence[tuple[Any, int]]) -> Iterator[None]:
+def bounded(pairs: Sequence[tuple[Any, int]]) -> Iterator[None]:
+    """Let `simplify` know that each variable is in 0 .. extent - 1."""
     outer = _bounds.get()
     analyzer = sym.Analyzer() if outer is None else outer
     for variable, extent in pairs:
@@ -399,7 +401,7 @@ def materialise(view: View, type: TensorType, name: str, *, zero_pads: bool = Tr
 
     def element(*stored: Expr) -> Expr:
         variables = [(v, size) for v, size in zip(stored, type.physical_shape, strict=True)]
-        with _bounded(variables):
+        with bounded(variables):
             logical = [simplify(i) for i in logical_indices(type.layout, stored)]
             inside = _pad_condition(type, logical)
             if not inside:
@@ -445,7 +447,7 @@ def reduce_stage(
     def element(*stored: Expr) -> Expr:
         pairs = list(zip(stored, shape, strict=True))
         pairs += [(axis.var, int(n)) for axis, n in zip(axes, extents, strict=True)]
-        with _bounded(pairs):
+        with bounded(pairs):
             logical = [simplify(i) for i in logical_indices(type.layout, stored)]
             inside = _pad_condition(type, logical)
             variables = [axis.var for axis in axes]

@@ -1,38 +1,40 @@
-"""Matrix product of two variable operands, batched (attention): B is packed inside the kernel.
+"""Matrix product of two variable operands, batched (attention).
 
-Every task packs one panel of B (K x vectors x lanes) into a buffer, whether B is transposed or
-not, and then runs the outer product of `matmul` over all rows of A. Batch axes broadcast as numpy's
-do. Rows beyond the last are computed from the last one again and not stored.
+Every task computes one panel of the columns: the outer product of `matmul` over rows of A. Rows of
+B are read in place where they are few times; else, and always where B is transposed, a task first
+packs its panel (K x vectors x lanes). Batch axes broadcast as numpy's do. Tiles at the ends are
+moved back (see `products`).
 
-Limit: FMA ports for >= 64 rows; packing costs one scalar move per element of B, which is
-lanes / rows of the multiply-adds.
+Limit: FMA ports for >= 64 rows; the memory that B streams from for few.
 
 Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU time; peak 116.6
 Gflop/s = 32 flops a cycle, by an FMA loop in the same run, November 2026), share of
-peak, 12 heads: scores 128 x 64 x 128 83 %, context 128 x 128 x 64 92 %; of 197 tokens 74 and 94 %
-(rows of 197 are stored through a buffer). Compiled for haswell 81, 89, 59 and 92 %.
+peak, 12 heads: scores 128 x 64 x 128 83 %, context 128 x 128 x 64 92 %; of 197 tokens 74 and 94 %.
+Compiled for haswell 81, 89, 59 and 92 %.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tvm import s_tir, te, tirx
+from tvm import s_tir, te
 
-from ...ir.types import TensorType
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
-from ..view import View, materialise, simplify
+from ..view import View
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .matmul import DEPTH_STEPS, ravel, unravel
+from .matmul import DEPTH_STEPS
 from .moves import PASS_CONFIG, axes_of, place_output, vectorize_last
-from .tails import split_tails
-from .tiles import Machine, balance, chunks, rounds
+from .products import Accumulated, Tiles, flat_stage, store_tiles, unravel, widest
+from .tiles import L2_BYTES_PER_CYCLE, Machine, balance, chunks, rounds
 
 __all__ = ["BatchMatmul"]
+
+LINE = 64  # bytes
+MOST_VECTORS = 16
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,17 @@ class Config(Knobs):
         vectors: Vector registers in a panel of B.
         rows: Rows of A in a tile.
         inner: Steps of K that are unrolled; divides K.
+        lanes: Lanes of a vector, at most the machine's and the columns.
+        pack: Whether a task copies its panel of B first.
+        band: Tiles of rows of a task.
     """
 
-    vectors: int = knob(2, choices=(1, 2, 3, 4))
+    vectors: int = knob(2, choices=(1, 2, 3, 4, 8, 12))
     rows: int = knob(6, choices=(1, 4, 6, 7, 8, 14))
     inner: int = knob(4, choices=(1, 2, 4, 8))
+    lanes: int = knob(16, choices=(4, 8, 16))
+    pack: bool = knob(True, choices=(False, True))
+    band: int = knob(1, choices=(1, 2, 4, 8))
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Problem:
     rows: int
     cols: int
     depth: int
-    whole: bool
+    in_place: bool  # whether rows of B are contiguous in memory as they are
     buffered: bool
 
     @property
@@ -72,6 +80,17 @@ class Problem:
         attrs: Any = self.parts.node.attrs
         return bool(attrs.transpose_b)
 
+    def tiles(self, config: Config) -> Tiles:
+        return Tiles(
+            self.batch,
+            (self.rows,),
+            self.cols,
+            config.rows,
+            config.vectors,
+            config.lanes,
+            config.band,
+        )
+
 
 def problem(task: Task) -> Problem:
     """Take the task apart. Raises NotApplicable."""
@@ -79,16 +98,15 @@ def problem(task: Task) -> Problem:
     attrs: Any = parts.node.attrs
     plain = all(value.layout is None for value in (parts.output, *task.body.inputs))
     require(plain, "an operand is not row-major")
-    a, y = parts.data.type, parts.node.output.type
+    a, b, y = parts.data.type, parts.weight, parts.node.output.type
     require(min(*y.shape, *a.shape) > 0, "an operand is empty")
     arithmetic = [n.op for n in parts.prologue if n.definition.pattern.value == "elementwise"]
     require(len(arithmetic) <= 2, "the prologue is too long to be computed again for every panel")
-    machine = Machine.of(task.target)
     rows, cols = y.shape[-2:]
     depth = a.shape[-2] if attrs.transpose_a else a.shape[-1]
-    whole = cols % machine.lanes == 0
-    buffered = not whole or is_heavy(parts)
-    return Problem(parts, machine, y.shape[:-2], rows, cols, depth, whole, buffered)
+    in_place = b.node.op == "input" and not attrs.transpose_b
+    machine = Machine.of(task.target)
+    return Problem(parts, machine, y.shape[:-2], rows, cols, depth, in_place, is_heavy(parts))
 
 
 class BatchMatmul(Template):
@@ -112,36 +130,84 @@ class BatchMatmul(Template):
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, Config)
         p = problem(task)
-        legal = min(config.vectors, config.rows, config.inner) >= 1
-        require(legal and p.depth % config.inner == 0, "a size is out of range", InvalidConfig)
-        tile = config.vectors * config.rows
-        require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
-        sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
+        validate(p, config)
+        tiles = p.tiles(config)
+        sch = s_tir.Schedule(compute(p, config, tiles, self.packs(task, config)))
         schedule(sch, config, p)
-        panel = (p.depth + 2 * config.rows) * config.vectors * p.machine.lanes * 4
-        return Lowered((split_tails(sch.mod["main"]),), panel + 4096, PASS_CONFIG)
+        panel = p.depth * tiles.width if config.pack else 0
+        buffer = 2 * config.rows * tiles.width
+        function = store_tiles(sch.mod["main"], tiles, p.parts)
+        return Lowered((function,), (panel + buffer) * 4 + 4096, PASS_CONFIG)
+
+
+def validate(p: Problem, config: Config) -> None:
+    """Raises InvalidConfig if the config is not legal for the problem."""
+
+    def need(condition: bool, reason: str) -> None:
+        require(condition, reason, InvalidConfig)
+
+    need(min(config.vectors, config.rows, config.inner, config.band) >= 1, "a size is below 1")
+    need(config.lanes in (1, 2, 4, 8, 16), "lanes are no power of two")
+    need(config.lanes <= p.machine.lanes, "a vector is too long")
+    need(p.depth % config.inner == 0, f"inner does not divide K = {p.depth}")
+    need(config.vectors * config.lanes <= p.cols, f"a panel exceeds {p.cols} columns")
+    need(config.rows <= p.rows, f"a tile exceeds {p.rows} rows")
+    need(config.band <= rounds(p.rows, config.rows), "a band exceeds the rows")
+    need(config.pack or p.in_place, "rows of B are not contiguous")
+    tile = config.vectors * config.rows
+    need(tile <= 2 * p.machine.registers, "far too many accumulators")
 
 
 def ranked(p: Problem, threads: int) -> list[Config]:
     """Configs from the cheapest by the model on."""
-    machine, costs = p.machine, {}
-    inner = math.gcd(p.depth, DEPTH_STEPS)
-    for vectors in range(1, min(rounds(p.cols, machine.lanes), 4) + 1):
-        for rows in chunks(p.rows, machine.registers):
-            if not machine.fits(vectors, rows):
-                continue
-            width = vectors * machine.lanes
-            panels, strips = rounds(p.cols, width), rounds(p.rows, rows)
-            in_l1 = width * p.depth * 4 <= machine.l1 // 2
-            step = machine.step_cycles(vectors, rows, in_l1)
-            burst = 1 + rows * vectors / machine.registers
-            finish = rows * vectors * (2.0 * burst if p.whole else 5.0)
-            packing = p.depth * (width if p.transposed or not p.whole else 2 * vectors)
-            body = panels * (strips * (p.depth * step + finish + 10) + packing)
-            costs[Config(vectors, rows, inner)] = (
-                p.batches * body * balance(p.batches * panels, threads)
-            )
+    costs = {config: cost(p, config, threads) for config in candidates(p)}
     return sorted(costs, key=lambda c: costs[c])
+
+
+def candidates(p: Problem) -> Iterator[Config]:
+    """Configs whose tiles fit the registers."""
+    inner = math.gcd(p.depth, DEPTH_STEPS)
+    full = widest(p.cols, p.machine.lanes)
+    for lanes in (full, full // 2) if p.cols % full and full > 4 else (full,):
+        for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
+            for rows in chunks(p.rows, p.machine.registers):
+                if not p.machine.fits(vectors, rows):
+                    continue
+                strips = rounds(p.rows, rows)
+                for pack in (False, True) if p.in_place else (True,):
+                    for parts in (1, 2, 4):
+                        band = rounds(strips, parts)
+                        if rounds(strips, band) == parts:
+                            yield Config(vectors, rows, inner, lanes, pack, band)
+
+
+def cost(p: Problem, config: Config, threads: int) -> float:
+    """Cycles of the slowest thread by the model."""
+    tiles, machine = p.tiles(config), p.machine.narrowed(config.lanes)
+    batches, panels, height, vectors, _ = tiles.shape
+    strips = height // config.rows
+    bands = strips // config.band
+    in_l1 = held(p, config) <= machine.l1 // 2
+    step = machine.step_cycles(vectors, config.rows, in_l1)
+    burst = 1 + config.rows * vectors / machine.registers
+    finish = config.rows * vectors * 2.0 * burst
+    body = strips * (p.depth * step + finish + 10)
+    moved = p.depth * tiles.width * 4 / L2_BYTES_PER_CYCLE
+    if config.pack:
+        body += bands * p.depth * (tiles.width if p.transposed else 2 * vectors)
+    return batches * panels * (body + moved) * balance(batches * panels * bands, threads)
+
+
+def held(p: Problem, config: Config) -> int:
+    """Bytes of the first-level cache that a panel of B takes."""
+    width = config.vectors * config.lanes * 4
+    if config.pack:
+        return width * p.depth
+    stride = p.cols * 4
+    if stride % LINE:
+        return (width + LINE) * p.depth
+    # Rows whose distance is a power of two fall into the same sets.
+    return width * p.depth * min(math.gcd(stride, p.machine.l1 // 8) // LINE, 8)
 
 
 # --- the compute ------------------------------------------------------------------------------
@@ -154,122 +220,77 @@ def batch_index(index: Any, batch: Sequence[int], shape: Sequence[int]) -> list[
     return [0 if size == 1 else i for size, i in zip(shape, own, strict=True)]
 
 
-def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
-    """The PrimFunc: panel -> acc [-> tile] -> flat -> out."""
-    parts = p.parts
+def compute(p: Problem, config: Config, tiles: Tiles, packs: dict[int, Pack]) -> Any:
+    """The PrimFunc: [panel ->] acc [-> tile] -> flat."""
+    stages: list[Any] = []
 
     def anchor(operands: list[View], context: Any) -> View:
-        return accumulated_view(p, accumulate(p, config, *operands))
+        acc = accumulate(p, config, tiles, *operands)
+        if p.buffered:
+            acc = te.compute(acc.shape, lambda *at: acc(*at), name="tile")
+        result = Accumulated(p.parts.node.output.shape, acc)
+        stages.append(result)
+        return result
 
-    body = lower_anchored(parts, packs, anchor, lambda view: flat_stage(p, view))
-    result = body.views[parts.output]
-    output = te.compute(parts.output.shape, lambda *index: result(*index), name="out")
-    return te.create_prim_func([*body.inputs, output])
+    def stage(core: View) -> View:
+        stages.append(flat_stage(tiles, core, stages[0], len(tiles.shape)))
+        return core
+
+    body = lower_anchored(p.parts, packs, anchor, stage)
+    return te.create_prim_func([*body.inputs, stages[-1]])
 
 
-def accumulate(p: Problem, config: Config, a: View, b: View) -> Any:
-    """acc[batch, panel, row, vector, lane] over whole tiles, from `panel`, the packed B."""
-    lanes = p.machine.lanes
-    width = config.vectors * lanes
-    panels = rounds(p.cols, width)
+def accumulate(p: Problem, config: Config, tiles: Tiles, a: View, b: View) -> Any:
+    """acc[batch, panel, row, vector, lane] over whole tiles, from B or its stage `panel`."""
+    batches, panels, _, _, lanes = tiles.shape
     attrs: Any = p.parts.node.attrs
 
-    def pack(n: Any, panel: Any, k: Any, j: Any) -> Any:
-        column = panel * width + j
-        column = tirx.min(column, p.cols - 1) if panels * width > p.cols else column
+    def right(n: Any, panel: Any, k: Any, j: Any) -> Any:
+        column = tiles.start(panel) + j
         place = (column, k) if attrs.transpose_b else (k, column)
         return b(*batch_index(n, p.batch, b.shape[:-2]), *place)
 
-    packed = te.compute((p.batches, panels, p.depth, width), pack, name="panel")
-    rows = rounds(p.rows, config.rows) * config.rows
+    if config.pack:
+        shape = (batches, panels, p.depth, tiles.width)
+        right = te.compute(shape, right, name="panel")
     ko = te.reduce_axis((0, p.depth // config.inner), "ko")
     ki = te.reduce_axis((0, config.inner), "ki")
 
     def element(n: Any, panel: Any, row: Any, vector: Any, lane: Any) -> Any:
-        inside = tirx.min(row, p.rows - 1) if rows > p.rows else row
         k = ko * config.inner + ki
-        place = (k, inside) if attrs.transpose_a else (inside, k)
+        place = (k, tiles.row(row)) if attrs.transpose_a else (tiles.row(row), k)
         value = a(*batch_index(n, p.batch, a.shape[:-2]), *place)
-        return te.sum(value * packed[n, panel, k, vector * lanes + lane], axis=[ko, ki])
+        return te.sum(value * right(n, panel, k, vector * lanes + lane), axis=[ko, ki])
 
-    return te.compute((p.batches, panels, rows, config.vectors, lanes), element, name="acc")
-
-
-def accumulated_view(p: Problem, acc: Any) -> View:
-    """The anchor's logical result, read through the stage `tile` where the tile is buffered."""
-    value = p.parts.node.output
-    vectors, lanes = (int(size) for size in acc.shape[3:])
-    width = vectors * lanes
-    tile = acc
-    if p.buffered and p.whole:  # `flat` has vectors too: TVM cannot invert `v % vectors * lanes`
-        tile = te.compute(acc.shape, lambda *at: acc(*at), name="tile")
-    elif p.buffered:
-        shape = (*acc.shape[:3], width)
-        tile = te.compute(
-            shape, lambda n, q, i, j: acc(n, q, i, j // lanes, j % lanes), name="tile"
-        )
-
-    def read(*index: Any) -> Any:
-        n, row, j = ravel(index[:-2], p.batch), index[-2], index[-1]
-        panel = simplify(j // width)
-        if len(tile.shape) == 4:
-            return tile(n, panel, row, simplify(j % width))
-        return tile(n, panel, row, simplify(j // lanes % vectors), simplify(j % lanes))
-
-    return View(value.shape, value.dtype.tvm, read, cheap=True)
-
-
-def flat_stage(p: Problem, result: View) -> View:
-    """The stage `flat`, [batch, row, column] or [batch, row, vector, lane]; its view has the
-    core's shape. `out` then only says where an element is stored, and is inlined into it.
-    """
-    lanes = p.machine.lanes
-    columns = (p.cols // lanes, lanes) if p.whole else (p.cols,)
-    shape = (p.batches, p.rows, *columns)
-
-    def element(n: Any, row: Any, *column: Any) -> Any:
-        j = column[0] * lanes + column[1] if p.whole else column[0]
-        return result(*(unravel(n, p.batch) if p.batch else []), row, j)
-
-    type = TensorType(p.parts.core.dtype, shape)
-    flat = materialise(View(shape, result.dtype, element), type, "flat")
-
-    def read(*index: Any) -> Any:
-        n, row, j = ravel(index[:-2], p.batch), index[-2], index[-1]
-        return flat(n, row, j // lanes, j % lanes) if p.whole else flat(n, row, j)
-
-    return View(result.shape, result.dtype, read, cheap=True)
+    return te.compute(tiles.shape, element, name="acc")
 
 
 # --- the schedule -----------------------------------------------------------------------------
 
 
 def schedule(sch: Any, config: Config, p: Problem) -> None:
-    """parallel(batch, panel): panel; for strip: ko ki unrolled(row, vector) lane."""
-    acc = sch.get_sblock("acc")
-    sch.reverse_compute_inline(sch.get_sblock("out"))
-    out = sch.get_sblock("flat")
+    """parallel(batch, panel, band): [panel]; for strip: ko ki unrolled(row, vector) lane."""
+    acc, out = sch.get_sblock("acc"), sch.get_sblock("flat")
     n, panel, row, vector, lane, ko, ki = sch.get_loops(acc)
-    strip, inner = sch.split(row, [None, config.rows])
-    sch.reorder(n, panel, strip, ko, ki, inner, vector, lane)
-    parallel = sch.fuse(n, panel)
+    band, strip, inner = sch.split(row, [None, config.band, config.rows])
+    sch.reorder(n, panel, band, strip, ko, ki, inner, vector, lane)
+    parallel = sch.fuse(n, panel, band)
     sch.parallel(parallel)
     for loop in (ki, inner, vector):
         sch.unroll(loop)
     sch.vectorize(lane)
-    pack_panel(sch, parallel, p)
-    place_output(sch, out, strip, buffered=p.buffered, vectorized=p.whole)
-    if not p.whole:
-        vectorize_last(sch, out, p.machine.lanes)
+    if config.pack:
+        pack_panel(sch, parallel, config, p)
+    place_output(sch, out, strip, buffered=p.buffered, vectorized=True)
     sch.decompose_reduction(acc, ko)
 
 
-def pack_panel(sch: Any, parallel: Any, p: Problem) -> None:
+def pack_panel(sch: Any, parallel: Any, config: Config, p: Problem) -> None:
     """The panel under the parallel loop; rows of B are copied as vectors, columns one by one."""
     packed = sch.get_sblock("panel")
     sch.compute_at(packed, parallel, preserve_unit_loops=True)
     k, j = axes_of(sch, packed)[-2:]
     if p.transposed:
         sch.reorder(j, k)
-    elif p.whole:
-        vectorize_last(sch, packed, p.machine.lanes)
+    else:
+        vectorize_last(sch, packed, config.lanes)

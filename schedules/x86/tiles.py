@@ -8,6 +8,7 @@ accumulations, the two load ports, and the weights that stream from L2 past the 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,6 +52,12 @@ class Machine:
             target.caches.l2,
             target.caches.l3,
         )
+
+    def narrowed(self, lanes: int) -> Machine:
+        """The same core with shorter vectors: one port of 512 bits is two of 256."""
+        if lanes == self.lanes:
+            return self
+        return dataclasses.replace(self, lanes=lanes, ports=max(self.ports, 2))
 
     def fits(self, vectors: int, points: int) -> bool:
         """Whether accumulators, weights and one broadcast stay in registers."""

@@ -1,0 +1,216 @@
+"""Where the tiles of a matrix product stand: tiles at the end are moved back until they fit.
+
+A product of `rows` x `cols` is computed in tiles of whole registers. Where they do not divide it,
+the last tile of a row or column is moved back: it computes again what its neighbour has, to the
+same values, and there are no guards, no padding and no second body. So kernels compute in the
+tile's own coordinates [batch, panel, row, vector, lane], operands are read and the result is stored
+at `Tiles.row` and `Tiles.column`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import ir as tvm_ir
+from tvm import s_tir, te, tirx
+
+from ...ir.graph import Node
+from ..rewrite import with_block_body, with_loop_body
+from ..view import View, bounded, scope, simplify
+from .anchored import Anchored
+from .tiles import rounds
+
+__all__ = ["Accumulated", "Tiles", "flat_stage", "ravel", "store_tiles", "unravel", "widest"]
+
+Coordinates = Sequence[Any]  # batch, panel, row, vector, lane
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How a product of [batch, rows, cols] is cut.
+
+    Attributes:
+        batch: Sizes of the batch axes.
+        row_axes: Sizes of the axes that are taken together as rows.
+        cols: Columns, at least those of a panel.
+        tile: Rows of a tile, at most all.
+        vectors: Vectors of a panel.
+        lanes: Lanes of a vector.
+        band: Tiles of rows that are computed together.
+    """
+
+    batch: tuple[int, ...]
+    row_axes: tuple[int, ...]
+    cols: int
+    tile: int
+    vectors: int
+    lanes: int
+    band: int = 1
+
+    @property
+    def rows(self) -> int:
+        return math.prod(self.row_axes)
+
+    @property
+    def width(self) -> int:
+        """Columns of a panel."""
+        return self.vectors * self.lanes
+
+    @property
+    def panels(self) -> int:
+        return rounds(self.cols, self.width)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what is computed: [batch, panel, row, vector, lane], rows in whole bands."""
+        step = self.tile * self.band
+        height = rounds(self.rows, step) * step
+        return (math.prod(self.batch), self.panels, height, self.vectors, self.lanes)
+
+    def row(self, row: Any) -> Any:
+        """Where a row of the tiles really stands."""
+        if self.shape[2] == self.rows:
+            return row
+        return tirx.min(row // self.tile * self.tile, self.rows - self.tile) + row % self.tile
+
+    def start(self, panel: Any) -> Any:
+        """The first column of a panel, written so that what divides it is seen."""
+        if self.panels * self.width == self.cols:
+            return panel * self.width
+        unit = math.gcd(self.cols, self.width)
+        return tirx.min(panel * (self.width // unit), (self.cols - self.width) // unit) * unit
+
+    def index(self, at: Coordinates) -> list[Any]:
+        """The logical index of an element of the tiles."""
+        n, panel, row, vector, lane = at
+        batch = unravel(n, self.batch) if self.batch else []
+        rows = unravel(self.row(row), self.row_axes)
+        return [*batch, *rows, self.start(panel) + vector * self.lanes + lane]
+
+
+def widest(cols: int, lanes: int) -> int:
+    """Lanes of the widest vector that a row of the product fills, a power of two."""
+    while lanes > cols:
+        lanes //= 2
+    return lanes
+
+
+class Accumulated(View):
+    """The anchor's result, read where the stage that is being made stands in the tiles.
+
+    The ops after it are elementwise and of its shape, so they read it at their own index. That is
+    `Tiles.index` of the coordinates, which has no inverse where tiles overlap.
+
+    Args:
+        shape: Logical shape of the anchor's result.
+        stage: The accumulators, [batch, panel, row, vector, lane] or without the batch.
+    """
+
+    def __init__(self, shape: Sequence[int], stage: Any) -> None:
+        self.at: Coordinates = ()
+        axes = len(stage.shape)
+        super().__init__(shape, stage.dtype, lambda *_: stage(*self.at[-axes:]), cheap=True)
+
+
+def flat_stage(tiles: Tiles, core: View, result: Accumulated, axes: int) -> Any:
+    """The stage `flat`: what is stored, computed in tiles with the last `axes` coordinates."""
+    shape = tiles.shape[-axes:]
+
+    def element(*at: Any) -> Any:
+        result.at = (*[0] * (len(tiles.shape) - axes), *at)
+        with bounded(list(zip(at, shape, strict=True))):
+            return scope(lambda: core(*(simplify(i) for i in tiles.index(result.at))))
+
+    return te.compute(shape, element, name="flat")
+
+
+def store_tiles(function: Any, tiles: Tiles, parts: Anchored) -> Any:
+    """Let a scheduled function store its tiles where they belong in the body's output.
+
+        flat[n, panel, row, vector, lane] = …   →   out[moved(batch, row, column)] = …
+
+    Its last parameter, in tiles, is replaced by one that stands as the output does; transposes and
+    reshapes at the end of the body are in the index.
+    """
+    return _Store(function, tiles, parts).done()
+
+
+class _Store:
+    def __init__(self, function: Any, tiles: Tiles, parts: Anchored) -> None:
+        self.old, self.tiles, self.parts = function, tiles, parts
+        self.flat = function.params[-1]
+        self.output = tirx.decl_buffer(
+            parts.output.shape, self.flat.dtype, "out", data_alignment=self.flat.data_alignment
+        )
+
+    def done(self) -> Any:
+        params = [*self.old.params[:-1], self.output]
+        return tirx.PrimFunc(params, self._rewrite(self.old.body), self.old.ret_type, self.old.attrs)
+
+    def _rewrite(self, stmt: Any) -> Any:
+        if isinstance(stmt, tirx.For):
+            return with_loop_body(stmt, self._rewrite(stmt.body))
+        if isinstance(stmt, tirx.SeqStmt):
+            return tirx.SeqStmt([self._rewrite(part) for part in stmt.seq])
+        if isinstance(stmt, s_tir.SBlockRealize):
+            sizes = [(v.var, int(v.dom.extent)) for v in stmt.block.iter_vars]
+            with bounded(sizes):
+                body = self._rewrite(stmt.block.body)
+            writes = [self._region(region) for region in stmt.block.writes]
+            block = with_block_body(stmt.block, body, writes)
+            return s_tir.SBlockRealize(list(stmt.iter_values), stmt.predicate, block)
+        if isinstance(stmt, tirx.BufferStore) and stmt.buffer.same_as(self.flat):
+            missing = len(self.tiles.shape) - len(stmt.indices)
+            index = self.tiles.index([*[0] * missing, *stmt.indices])
+            for node in self.parts.movement:
+                index = _moved(node, index)
+            return tirx.BufferStore(self.output, stmt.value, [simplify(i) for i in index])
+        return stmt
+
+    def _region(self, region: Any) -> Any:
+        if not region.source.same_as(self.flat):
+            return region
+        whole = [tvm_ir.Range(0, size) for size in self.parts.output.shape]
+        return tirx.BufferRegion(self.output, whole)
+
+
+def _moved(node: Node, index: Sequence[Any]) -> list[Any]:
+    """Where an element of a transpose's or reshape's operand is in its result."""
+    attrs: Any = node.attrs
+    if node.op == "transpose":
+        return [index[axis] for axis in attrs.perm]
+    return reshaped_index(index, node.inputs[0].shape, node.output.shape)
+
+
+def reshaped_index(index: Sequence[Any], old: Sequence[int], new: Sequence[int]) -> list[Any]:
+    """An index of a row-major shape as that of another; axes that stay are left alone."""
+    places = [i for i, size in zip(index, old, strict=True) if size > 1]
+    before, after = ([size for size in shape if size > 1] for shape in (old, new))
+    result: list[Any] = []
+    while after:
+        m = n = 1  # axes of the smallest groups of equal size
+        while (size := math.prod(before[:m])) != (target := math.prod(after[:n])):
+            m, n = (m + 1, n) if size < target else (m, n + 1)
+        result += unravel(ravel(places[:m], before[:m]), tuple(after[:n]))
+        places, before, after = places[m:], before[m:], after[n:]
+    return [result.pop(0) if size > 1 else 0 for size in new]
+
+
+def unravel(index: Any, shape: tuple[int, ...]) -> list[Any]:
+    """A row-major flat index as one index an axis."""
+    result: list[Any] = []
+    for place, size in reversed(list(enumerate(shape))):
+        result.append(simplify(index % size) if place else index)
+        index = simplify(index // size)
+    return result[::-1]
+
+
+def ravel(indices: Sequence[Any], shape: Sequence[int]) -> Any:
+    """One index an axis as a row-major flat index."""
+    row: Any = 0
+    for index, size in zip(indices, shape, strict=True):
+        row = row * size + index
+    return simplify(row)
