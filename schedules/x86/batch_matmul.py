@@ -28,7 +28,7 @@ from ..view import View
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .matmul import DEPTH_STEPS
 from .moves import PASS_CONFIG, axes_of, place_output, vectorize_last
-from .products import Accumulated, Tiles, flat_stage, store_tiles, unravel, widest
+from .products import LANES, Accumulated, Tiles, flat_stage, store_tiles, unravel, vector_lengths
 from .tiles import L2_BYTES_PER_CYCLE, Machine, balance, chunks, rounds
 
 __all__ = ["BatchMatmul"]
@@ -147,7 +147,7 @@ def validate(p: Problem, config: Config) -> None:
         require(condition, reason, InvalidConfig)
 
     need(min(config.vectors, config.rows, config.inner, config.band) >= 1, "a size is below 1")
-    need(config.lanes in (1, 2, 4, 8, 16), "lanes are no power of two")
+    need(config.lanes in LANES, f"vectors of {config.lanes} lanes")
     need(config.lanes <= p.machine.lanes, "a vector is too long")
     need(p.depth % config.inner == 0, f"inner does not divide K = {p.depth}")
     need(config.vectors * config.lanes <= p.cols, f"a panel exceeds {p.cols} columns")
@@ -167,8 +167,7 @@ def ranked(p: Problem, threads: int) -> list[Config]:
 def candidates(p: Problem) -> Iterator[Config]:
     """Configs whose tiles fit the registers."""
     inner = math.gcd(p.depth, DEPTH_STEPS)
-    full = widest(p.cols, p.machine.lanes)
-    for lanes in (full, full // 2) if p.cols % full and full > 4 else (full,):
+    for lanes in vector_lengths(p.cols, p.machine.lanes):
         for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
             for rows in chunks(p.rows, p.machine.registers):
                 if not p.machine.fits(vectors, rows):

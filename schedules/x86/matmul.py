@@ -22,23 +22,31 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tvm import s_tir, te, tirx
+from tvm import s_tir, te
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
-from ..view import View, materialise, simplify
+from ..view import View, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .moves import PASS_CONFIG, axes_of, parallel_stage, place_output, unroll_loops, vectorize_last
+from .moves import PASS_CONFIG, axes_of, parallel_stage, place_output, unroll_loops
 from .prefetch import prefetch_next_chunk
-from .tails import split_tails
+from .products import (
+    LANES,
+    Accumulated,
+    Tiles,
+    flat_stage,
+    store_tiles,
+    unravel,
+    vector_lengths,
+)
 from .tiles import (
     L2_BYTES_PER_CYCLE,
     L3_BYTES_PER_CYCLE,
@@ -53,6 +61,7 @@ from .tiles import (
 __all__ = ["MatmulPacked"]
 
 DEPTH_STEPS = 4  # multiply-add steps unrolled
+MOST_VECTORS = 8
 LEAST_ROWS = 8  # below, a product is bound by memory alone
 
 
@@ -68,6 +77,7 @@ class Config(Knobs):
             0: all of them, and no partial sums in memory.
         band: Tiles of rows of one parallel task.
         order: Which loop is outermost: `panels` (B is read once) or `rows` (A is).
+        lanes: Lanes of a vector, at most the machine's and the columns.
     """
 
     vectors: int = knob(2, choices=(1, 2, 3, 4, 6, 8))
@@ -76,6 +86,7 @@ class Config(Knobs):
     chunk: int = knob(0, choices=(0, 64, 128, 192, 256))
     band: int = knob(1, choices=(1, 2, 4, 8, 16))
     order: str = knob("panels", choices=("panels", "rows"))
+    lanes: int = knob(16, choices=(4, 8, 16))
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,12 @@ class Problem:
     rows: int
     cols: int
     depth: int
-    whole: bool  # whether an output row is a multiple of the vector
     buffered: bool
+
+    def tiles(self, config: Config) -> Tiles:
+        axes = self.parts.node.output.shape[:-1]
+        band, vectors, lanes = config.band, config.vectors, config.lanes
+        return Tiles((), axes, self.cols, config.rows, vectors, lanes, band)
 
 
 def problem(task: Task) -> Problem:
@@ -104,10 +119,8 @@ def problem(task: Task) -> Problem:
     require(min(y.shape) > 0 and min(a.shape) > 0, "an operand is empty")
     machine = Machine.of(task.target)
     cols = y.shape[-1]
-    whole = cols % machine.lanes == 0
     depth = b.shape[-1] if attrs.transpose_b else b.shape[-2]
-    buffered = not whole or is_heavy(parts)
-    return Problem(parts, machine, y.size // cols, cols, depth, whole, buffered)
+    return Problem(parts, machine, y.size // cols, cols, depth, is_heavy(parts))
 
 
 class MatmulPacked(Template):
@@ -139,9 +152,10 @@ class MatmulPacked(Template):
         assert isinstance(config, Config)
         p = problem(task)
         validate(p, config)
-        sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
-        schedule(sch, config, p, bool(p.parts.prologue))
-        function = split_tails(sch.mod["main"])
+        tiles = p.tiles(config)
+        sch = s_tir.Schedule(compute(p, config, tiles, self.packs(task, config)))
+        schedule(sch, config, p)
+        function = store_tiles(sch.mod["main"], tiles, p.parts)
         if is_chunked(p, config):
             weights = function.params[p.parts.weight_position]
             steps = len(("ko", "ki"))
@@ -156,50 +170,53 @@ class MatmulPacked(Template):
 
 def ranked(p: Problem, threads: int) -> list[Config]:
     """Configs from the cheapest by the model on."""
-    most = rounds(p.cols, p.machine.lanes)
-    costs: dict[Config, float] = {}
-    inner = math.gcd(p.depth, DEPTH_STEPS)
-    for vectors in range(1, min(most, 8) + 1):
-        for rows in chunks(p.rows, p.machine.registers):
-            if not p.machine.fits(vectors, rows):
-                continue
-            for chunk in dict.fromkeys((0, chunk_steps(p, vectors, inner))):
-                for band in bands(p, vectors, rows, chunk):
-                    for order in ("panels", "rows"):
-                        config = Config(vectors, rows, inner, chunk, band, order)
-                        costs[config] = cost(p, config, threads)
+    costs = {config: cost(p, config, threads) for config in candidates(p)}
     return sorted(costs, key=lambda c: costs[c])
 
 
-def chunk_steps(p: Problem, vectors: int, inner: int) -> int:
+def candidates(p: Problem) -> Iterator[Config]:
+    """Configs whose tiles fit the registers."""
+    inner = math.gcd(p.depth, DEPTH_STEPS)
+    for lanes in vector_lengths(p.cols, p.machine.lanes):
+        for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
+            for rows in chunks(p.rows, p.machine.registers):
+                if not p.machine.fits(vectors, rows):
+                    continue
+                for chunk in dict.fromkeys((0, chunk_steps(p, vectors * lanes, inner))):
+                    for band in bands(p, vectors * lanes, rows, chunk):
+                        for order in ("panels", "rows"):
+                            yield Config(vectors, rows, inner, chunk, band, order, lanes)
+
+
+def chunk_steps(p: Problem, width: int, inner: int) -> int:
     """The most steps of K whose part of a panel stays in the first-level cache; 0 if all do."""
-    most = p.machine.l1 * 3 // 4 // (vectors * p.machine.lanes * 4)
+    most = p.machine.l1 * 3 // 4 // (width * 4)
     if p.depth <= most or p.rows < LEAST_ROWS:
         return 0
     return max((n for n in range(inner, most + 1, inner) if p.depth % n == 0), default=0)
 
 
-def bands(p: Problem, vectors: int, rows: int, chunk: int) -> list[int]:
+def bands(p: Problem, width: int, rows: int, chunk: int) -> list[int]:
     """Tiles that may make up a band: its partial sums stay in the second-level cache."""
     if not chunk:
         return [1]
     strips = rounds(p.rows, rows)
-    most = max(1, p.machine.l2 // 4 // (rows * vectors * p.machine.lanes * 4))
+    most = max(1, p.machine.l2 // 4 // (rows * width * 4))
     return sorted({n for n in (rounds(strips, parts) for parts in (1, 2, 4, 8)) if n <= most})
 
 
 def cost(p: Problem, config: Config, threads: int) -> float:
     """Cycles of the slowest thread by the model."""
-    machine = p.machine
-    panels = rounds(p.cols, config.vectors * machine.lanes)
+    machine = p.machine.narrowed(config.lanes)
+    panels = rounds(p.cols, config.vectors * config.lanes)
     bands = rounds(p.rows, config.rows * config.band)
     strips = bands * config.band
-    panel = config.vectors * machine.lanes * p.depth * 4
+    panel = config.vectors * config.lanes * p.depth * 4
     held = panel * config.chunk // p.depth if config.chunk else panel
     step = machine.step_cycles(config.vectors, config.rows, held <= machine.l1 * 3 // 4)
     tile = config.rows * config.vectors
     burst = 1 + tile / machine.registers
-    finish = tile * (2.0 * burst if p.whole else 5.0)
+    finish = tile * 2.0 * burst
     if config.chunk:  # partial sums are loaded, added and stored
         finish += 3.0 * tile * (p.depth // config.chunk)
     body = panels * strips * (p.depth * step + finish + 10)
@@ -229,6 +246,9 @@ def validate(p: Problem, config: Config) -> None:
         require(condition, reason, InvalidConfig)
 
     need(min(config.vectors, config.rows, config.inner) >= 1, "a size is below 1")
+    need(config.lanes in LANES, f"vectors of {config.lanes} lanes")
+    need(config.vectors * config.lanes <= p.cols, f"a panel exceeds {p.cols} columns")
+    need(config.rows <= p.rows, f"a tile exceeds {p.rows} rows")
     need(config.order in ("panels", "rows"), f"order {config.order} is unknown")
     need(p.depth % config.inner == 0, f"inner does not divide K = {p.depth}")
     chunk = config.chunk or p.depth
@@ -241,84 +261,69 @@ def validate(p: Problem, config: Config) -> None:
 
 
 def panel_pack(p: Problem, config: Config) -> Pack:
-    """B as [panels, K / chunk, chunk / inner, inner, vectors, lanes], columns zero-padded."""
-    lanes, inner = p.machine.lanes, config.inner
-    panels = rounds(p.cols, config.vectors * lanes)
+    """B as [panels, K / chunk, chunk / inner, inner, vectors, lanes], the last panel moved back."""
+    inner, tiles = config.inner, p.tiles(config)
     attrs: Any = p.parts.node.attrs
     transposed = attrs.transpose_b
-    depth, cols = p.depth, p.cols
+    depth = p.depth
     chunk = config.chunk or depth
-    shape = (panels, depth // chunk, chunk // inner, inner, config.vectors, lanes)
+    shape = (tiles.panels, depth // chunk, chunk // inner, inner, config.vectors, config.lanes)
 
     def apply(array: np.ndarray) -> np.ndarray:
         b = array.reshape(array.shape[-2:])
         b = b.T if transposed else b
-        wide = np.zeros((depth, panels * config.vectors * lanes), b.dtype)
-        wide[:, :cols] = b
-        split = wide.reshape(*shape[1:4], panels, config.vectors, lanes)
-        return np.ascontiguousarray(split.transpose(3, 0, 1, 2, 4, 5))
+        starts = np.minimum(np.arange(tiles.panels) * tiles.width, p.cols - tiles.width)
+        panels = [b[:, start : start + tiles.width] for start in starts]
+        return np.stack(panels).reshape(shape)
 
-    return Pack(TensorType(DType.F32, shape), apply, f"panels{shape}{transposed}")
+    key = f"panels{shape}{p.cols}{transposed}"
+    return Pack(TensorType(DType.F32, shape), apply, key)
 
 
 # --- the compute ------------------------------------------------------------------------------
 
 
-def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
-    """The PrimFunc: [pre ->] acc [-> tile] -> flat -> out."""
+def compute(p: Problem, config: Config, tiles: Tiles, packs: dict[int, Pack]) -> Any:
+    """The PrimFunc: [pre ->] acc [-> tile] -> flat."""
     parts = p.parts
+    stages: list[Any] = []
 
     def anchor(operands: list[View], context: Any) -> View:
         data = operands[0]
         if parts.prologue:
             type = TensorType(parts.data.dtype, data.shape)
             data = View.of_tensor(materialise(data, type, "pre"), type)
-        acc = accumulate(p, config, data, operands[1].tensor)
-        return accumulated_view(p, acc, p.buffered and not is_chunked(p, config))
+        acc = accumulate(p, config, tiles, data, operands[1].tensor)
+        if p.buffered and not is_chunked(p, config):
+            acc = te.compute(acc.shape, lambda *at: acc(*at), name="tile")
+        result = Accumulated(parts.node.output.shape, acc)
+        stages.append(result)
+        return result
 
-    body = lower_anchored(parts, packs, anchor, lambda view: flat_stage(p, view))
-    result = body.views[parts.output]
-    output = te.compute(parts.output.shape, lambda *index: result(*index), name="out")
-    return te.create_prim_func([*body.inputs, output])
+    def stage(core: View) -> View:
+        stages.append(flat_stage(tiles, core, stages[0], len(tiles.shape[1:])))
+        return core
 
-
-def unravel(index: Any, shape: tuple[int, ...]) -> list[Any]:
-    """A row-major flat index as one index an axis."""
-    result: list[Any] = []
-    for place, size in reversed(list(enumerate(shape))):
-        result.append(simplify(index % size) if place else index)
-        index = simplify(index // size)
-    return result[::-1]
+    body = lower_anchored(parts, packs, anchor, stage)
+    return te.create_prim_func([*body.inputs, stages[-1]])
 
 
-def ravel(indices: Sequence[Any], shape: Sequence[int]) -> Any:
-    """One index an axis as a row-major flat index."""
-    row: Any = 0
-    for index, size in zip(indices, shape, strict=True):
-        row = row * size + index
-    return simplify(row)
-
-
-def accumulate(p: Problem, config: Config, data: View, panels: Any) -> Any:
+def accumulate(p: Problem, config: Config, tiles: Tiles, data: View, panels: Any) -> Any:
     """acc[panel, row, vector, lane], over whole tiles; with chunks the sum of those of all."""
-    lanes = p.machine.lanes
     attrs: Any = p.parts.node.attrs
-    step = config.rows * config.band
-    rows = rounds(p.rows, step) * step
     chunk = config.chunk or p.depth
     ko = te.reduce_axis((0, chunk // config.inner), "ko")
     ki = te.reduce_axis((0, config.inner), "ki")
 
     def element(part: Any, panel: Any, row: Any, vector: Any, lane: Any) -> Any:
-        inside = tirx.min(row, p.rows - 1) if rows > p.rows else row
         k = part * chunk + ko * config.inner + ki
         if attrs.transpose_a:
-            value = data(*[0] * (data.rank - 2), k, inside)
+            value = data(*[0] * (data.rank - 2), k, tiles.row(row))
         else:
-            value = data(*unravel(inside, data.shape[:-1]), k)
+            value = data(*unravel(tiles.row(row), data.shape[:-1]), k)
         return te.sum(value * panels[panel, part, ko, ki, vector, lane], axis=[ko, ki])
 
-    shape = (rounds(p.cols, config.vectors * lanes), rows, config.vectors, lanes)
+    shape = tiles.shape[1:]
     if not is_chunked(p, config):
         return te.compute(shape, lambda *at: element(0, *at), name="acc")
     parts = te.compute((p.depth // chunk, *shape), element, name="acc")
@@ -326,59 +331,15 @@ def accumulate(p: Problem, config: Config, data: View, panels: Any) -> Any:
     return te.compute(shape, lambda *at: te.sum(parts(kk, *at), axis=[kk]), name="sum")
 
 
-def accumulated_view(p: Problem, acc: Any, buffered: bool) -> View:
-    """The anchor's logical result, read through the stage `tile` where the tile is buffered."""
-    value = p.parts.node.output
-    _, _, vectors, lanes = (int(size) for size in acc.shape)
-    width = vectors * lanes
-    tile = acc
-    if buffered and p.whole:  # `flat` has vectors too: TVM cannot invert `v % vectors * lanes`
-        tile = te.compute(acc.shape, lambda *at: acc(*at), name="tile")
-    elif buffered:
-        shape = (*acc.shape[:2], width)
-        tile = te.compute(shape, lambda n, i, j: acc(n, i, j // lanes, j % lanes), name="tile")
-
-    def read(*index: Any) -> Any:
-        row, j = ravel(index[:-1], value.shape[:-1]), index[-1]
-        if len(tile.shape) == 3:
-            return tile(simplify(j // width), row, simplify(j % width))
-        return tile(simplify(j // width), row, simplify(j // lanes % vectors), simplify(j % lanes))
-
-    return View(value.shape, value.dtype.tvm, read, cheap=True)
-
-
-def flat_stage(p: Problem, result: View) -> View:
-    """The stage `flat`, [row, column] or [row, vector, lane]; its view has the core's shape.
-
-    `out` then only says where an element of it is stored, and is inlined into it.
-    """
-    lanes = p.machine.lanes
-    shape = (p.rows, p.cols // lanes, lanes) if p.whole else (p.rows, p.cols)
-
-    def element(row: Any, *column: Any) -> Any:
-        j = column[0] * lanes + column[1] if p.whole else column[0]
-        return result(*unravel(row, result.shape[:-1]), j)
-
-    type = TensorType(p.parts.core.dtype, shape)
-    flat = materialise(View(shape, result.dtype, element), type, "flat")
-
-    def read(*index: Any) -> Any:
-        row, j = ravel(index[:-1], result.shape[:-1]), index[-1]
-        return flat(row, j // lanes, j % lanes) if p.whole else flat(row, j)
-
-    return View(result.shape, result.dtype, read, cheap=True)
-
-
 # --- the schedule -----------------------------------------------------------------------------
 
 
-def schedule(sch: Any, config: Config, p: Problem, staged: bool) -> None:
+def schedule(sch: Any, config: Config, p: Problem) -> None:
     """panel row vector lane | ko ki  ->  parallel(panel, rows) ko ki unrolled(row, vector) lane;
 
     with chunks: parallel(panel, band) chunk strip: ko ki unrolled(row, vector) lane."""
-    sch.reverse_compute_inline(sch.get_sblock("out"))
     out = sch.get_sblock("flat")
-    if staged:
+    if p.parts.prologue:
         parallel_stage(sch, sch.get_sblock("pre"), p.machine.lanes)
     chunked = is_chunked(p, config)
     block = sch.get_sblock("sum" if chunked else "acc")
@@ -392,14 +353,10 @@ def schedule(sch: Any, config: Config, p: Problem, staged: bool) -> None:
     if chunked:
         schedule_chunks(sch, block, strip, reductions[0])
         sch.reverse_compute_at(out, parallel, preserve_unit_loops=True)
-        if p.whole:
-            sch.vectorize(axes_of(sch, out)[-1])
+        sch.vectorize(axes_of(sch, out)[-1])
     else:
         unroll_loops(sch, (reductions[1], inner, vector), lane)
-        place_output(sch, out, strip, buffered=p.buffered, vectorized=p.whole)
-    if not p.whole:
-        vectorize_last(sch, out, p.machine.lanes)
-    if not chunked:
+        place_output(sch, out, strip, buffered=p.buffered, vectorized=True)
         sch.decompose_reduction(block, reductions[0])
 
 

@@ -10,7 +10,7 @@ at `Tiles.row` and `Tiles.column`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,19 @@ from ..view import View, bounded, scope, simplify
 from .anchored import Anchored
 from .tiles import rounds
 
-__all__ = ["Accumulated", "Tiles", "flat_stage", "ravel", "store_tiles", "unravel", "widest"]
+__all__ = [
+    "LANES",
+    "Accumulated",
+    "Tiles",
+    "flat_stage",
+    "ravel",
+    "store_tiles",
+    "unravel",
+    "vector_lengths",
+]
 
+LANES = (1, 2, 4, 8, 16)
+SHORT = 4  # lanes; shorter vectors save nothing
 Coordinates = Sequence[Any]  # batch, panel, row, vector, lane
 
 
@@ -91,11 +102,11 @@ class Tiles:
         return [*batch, *rows, self.start(panel) + vector * self.lanes + lane]
 
 
-def widest(cols: int, lanes: int) -> int:
-    """Lanes of the widest vector that a row of the product fills, a power of two."""
+def vector_lengths(cols: int, lanes: int) -> tuple[int, ...]:
+    """Lanes of the longest vector that a row fills, and half of them where that may fit better."""
     while lanes > cols:
         lanes //= 2
-    return lanes
+    return (lanes, lanes // 2) if cols % lanes and lanes > SHORT else (lanes,)
 
 
 class Accumulated(View):
@@ -148,7 +159,9 @@ class _Store:
 
     def done(self) -> Any:
         params = [*self.old.params[:-1], self.output]
-        return tirx.PrimFunc(params, self._rewrite(self.old.body), self.old.ret_type, self.old.attrs)
+        return tirx.PrimFunc(
+            params, self._rewrite(self.old.body), self.old.ret_type, self.old.attrs
+        )
 
     def _rewrite(self, stmt: Any) -> Any:
         if isinstance(stmt, tirx.For):
