@@ -22,7 +22,13 @@ parallel (group, band):
     out: the epilogue of the band's rows
 
 Limit: FMA ports for tiles of >= 14 accumulators; with few features per group (depthwise: one) the
-loads, one vector a multiply-add; for few channels the output's memory.
+loads, one vector a multiply-add, and the copy; for few channels the output's memory.
+
+Measured on a Zen 4 (AVX-512 on 256-bit data paths, 2 threads, peak 233 Gflop/s by an FMA loop in
+the same hour, November 2026), share of peak of a model of this one convolution, the call from
+Python counted: 3x3 of 64 to 64 channels at 56 x 56 91 %, 33 to 47 at 57 x 61 83 %, 2 to 300 at
+64 x 64 85 %, 128 to 128 with stride 2 75 %; 1x1 of 75 to 61 at 83 x 83 75 %; groups of 12 channels
+65-72 %; depthwise 5x5 at 200 x 200 39 %, 3x3 at 112 x 112 27 %, 3x3 at 27 x 27 17 %.
 """
 
 from __future__ import annotations
