@@ -29,7 +29,7 @@ from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchor
 from .matmul import DEPTH_STEPS
 from .moves import PASS_CONFIG, axes_of, place_output, vectorize_last
 from .products import LANES, Accumulated, Tiles, flat_stage, store_tiles, unravel, vector_lengths
-from .tiles import L2_BYTES_PER_CYCLE, Machine, balance, chunks, rounds
+from .tiles import L2_BYTES_PER_CYCLE, NARROW, Machine, balance, chunks, rounds
 
 __all__ = ["BatchMatmul"]
 
@@ -188,6 +188,7 @@ def cost(p: Problem, config: Config, threads: int) -> float:
     bands = strips // config.band
     in_l1 = held(p, config) <= machine.l1 // 2
     step = machine.step_cycles(vectors, config.rows, in_l1)
+    step *= NARROW if config.lanes < p.machine.lanes else 1.0
     burst = 1 + config.rows * vectors / machine.registers
     finish = config.rows * vectors * 2.0 * burst
     body = strips * (p.depth * step + finish + 10)

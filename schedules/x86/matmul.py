@@ -50,6 +50,7 @@ from .products import (
 from .tiles import (
     L2_BYTES_PER_CYCLE,
     L3_BYTES_PER_CYCLE,
+    NARROW,
     PREFETCHED,
     WAITED,
     Machine,
@@ -214,6 +215,7 @@ def cost(p: Problem, config: Config, threads: int) -> float:
     panel = config.vectors * config.lanes * p.depth * 4
     held = panel * config.chunk // p.depth if config.chunk else panel
     step = machine.step_cycles(config.vectors, config.rows, held <= machine.l1 * 3 // 4)
+    step *= NARROW if config.lanes < p.machine.lanes else 1.0
     tile = config.rows * config.vectors
     burst = 1 + tile / machine.registers
     finish = tile * 2.0 * burst

@@ -28,7 +28,7 @@ __all__ = [
     "Accumulated",
     "Tiles",
     "flat_stage",
-    "ravel",
+    "reshaped_index",
     "store_tiles",
     "unravel",
     "vector_lengths",

@@ -26,6 +26,7 @@ REMOTE_BYTES_PER_CYCLE = 16.0  # lines that another core has changed, read by on
 # Weights that a kernel reads first from beyond the second-level cache: the share of the time from
 # the third level that is not hidden behind arithmetic. In a model they mostly come from memory.
 WAITED, PREFETCHED = 1.3, 0.1
+NARROW = 1.1  # time of the same arithmetic in twice as many instructions of half the lanes
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
 
 

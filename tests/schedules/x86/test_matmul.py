@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 from x86_kernels import check_task, conv_task, host_targets, matmul_task
 
 from leip.schedules.template import InvalidConfig, NotApplicable
 from leip.schedules.x86.batch_matmul import BatchMatmul
 from leip.schedules.x86.matmul import MatmulPacked
+from leip.schedules.x86.products import reshaped_index
 
 PACKED: dict[str, dict[str, Any]] = {
     "divides": dict(a=(12, 64), b=(64, 96)),
@@ -28,6 +30,9 @@ PACKED: dict[str, dict[str, Any]] = {
     "heads split": dict(a=(1, 9, 16), b=(16, 48), perm=(0, 2, 1)),
     "heads split, tail": dict(a=(2, 9, 16), b=(16, 35), perm=(1, 0, 2), merge=True),
     "constant with axes of one": dict(a=(2, 9, 16), b=(1, 16, 32)),
+    "narrow": dict(a=(31, 20), b=(20, 3), residual=True),
+    "rows and columns moved back": dict(a=(2, 37, 24), b=(24, 61), residual=True, epilogue="relu"),
+    "columns split into heads": dict(a=(1, 37, 24), b=(24, 96), perm=(2, 0, 1), merge=True),
 }
 
 
@@ -63,6 +68,10 @@ BATCHED: dict[str, dict[str, Any]] = {
     "moved": dict(a=(1, 3, 9, 9), b=(1, 3, 9, 16), perm=(0, 2, 1, 3), residual=True),
     "prologue, heavy": dict(a=(2, 9, 16), b=(2, 16, 35), prologue=True, epilogue="sigmoid"),
     "heavy, part of a panel": dict(a=(2, 1, 16), b=(2, 16, 80), epilogue="sigmoid"),
+    "one row": dict(a=(3, 1, 20), b=(3, 20, 301), bias=False),
+    "narrow": dict(a=(3, 40, 24), b=(3, 24, 7), residual=True),
+    "narrow, transposed": dict(a=(3, 40, 24), b=(3, 3, 24), transpose_b=True),
+    "rows a power of two apart": dict(a=(2, 37, 12), b=(2, 12, 1024)),
 }
 
 
@@ -70,6 +79,41 @@ BATCHED: dict[str, dict[str, Any]] = {
 def test_batched(name: str) -> None:
     for target in host_targets():
         check_task(matmul_task(**BATCHED[name], constant=False, target=target), BatchMatmul())
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("lanes", [4, 8])
+def test_batched_tiles_moved_back(pack: bool, lanes: int) -> None:
+    """Tiles that divide neither rows nor columns, in bands, with what is added read as moved."""
+    template = BatchMatmul()
+    shape: dict[str, Any] = dict(a=(2, 3, 23, 12), b=(3, 12, 51), residual=True)
+    for target in host_targets():
+        task = matmul_task(**shape, constant=False, target=target)
+        for band in (1, 3):
+            config = dataclasses.replace(
+                template.default(task), vectors=2, rows=4, lanes=lanes, pack=pack, band=band
+            )
+            check_task(task, template, config)
+
+
+def test_few_rows_are_not_packed_for() -> None:
+    template = BatchMatmul()
+    few = template.default(matmul_task((4, 2, 200), (4, 200, 1753), constant=False))
+    assert not few.pack
+    transposed = matmul_task((4, 2, 8), (4, 64, 8), transpose_b=True, constant=False)
+    assert template.default(transposed).pack
+    with pytest.raises(InvalidConfig, match="contiguous"):
+        template.build(transposed, dataclasses.replace(template.default(transposed), pack=False))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [((2, 3, 4), (6, 4)), ((6, 4), (2, 3, 4)), ((1, 4, 1, 6), (4, 3, 2, 1)), ((4, 6), (3, 8))],
+)
+def test_reshaped_index(old: tuple[int, ...], new: tuple[int, ...]) -> None:
+    for flat, index in enumerate(np.ndindex(*old)):
+        moved = reshaped_index(index, old, new)
+        assert np.ravel_multi_index(tuple(moved), new) == flat
 
 
 def test_spaces() -> None:
@@ -107,12 +151,14 @@ def test_illegal_configs() -> None:
         dict(rows=999),
         dict(band=2),
         dict(chunk=3),
+        dict(lanes=3),
+        dict(vectors=3),
     ):
         with pytest.raises(InvalidConfig):
             MatmulPacked().build(task, dataclasses.replace(default, **change))
 
 
-@pytest.mark.parametrize("knob", ["vectors", "rows", "inner", "chunk", "band", "order"])
+@pytest.mark.parametrize("knob", ["vectors", "rows", "inner", "chunk", "band", "order", "lanes"])
 def test_every_knob_changes_the_code(knob: str) -> None:
     task = matmul_task((64, 64), (64, 256))
     template = MatmulPacked()
