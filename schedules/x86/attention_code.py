@@ -15,7 +15,7 @@ from ..view import Expr, View, const, opaque, scope
 from . import vector_code as code
 from .attention_parts import Attention
 from .batch_matmul import batch_index
-from .matmul import unravel
+from .products import unravel
 from .tiles import rounds
 
 __all__ = ["Tiling", "write"]

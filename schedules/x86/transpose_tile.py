@@ -33,8 +33,8 @@ from ..task import Task
 from ..template import Knobs, Lowered, Template, knob, require
 from ..view import Expr
 from . import vector_code as code
-from .matmul import unravel
 from .pointwise import GRAIN_US
+from .products import unravel
 from .tiles import rounds
 
 __all__ = ["TransposeTile"]
