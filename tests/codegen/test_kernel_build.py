@@ -60,7 +60,7 @@ def plugin(folder: Path, name: str, body: str) -> Path:
 
 def test_a_kernel_that_tvm_breaks_by_sharing_subexpressions(host: Target, pool: WorkerPool) -> None:
     task = Task(parse_graph(MATMUL), host, 1, 3, (1, 2))
-    config = "vectors=3,rows=6,inner=2,order=panels"
+    config = "vectors=3,rows=6,inner=2,order=panels,lanes=8"
     assert build_kernels([Request(task, "matmul_f32_packed__x86", config)], pool, None)
 
 
