@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
 from ..ir.structure import KernelAttrs
+from ..ir.terms import MOST_TERMS, terms
 from .rebuild import add_copy
 from .rules_arithmetic import COMMUTATIVE
 
@@ -208,12 +209,21 @@ def grow_epilogue(plan: Plan, group: dict[Node, None], exit: Value, accept: Acce
         group: The group so far (an ordered set), enlarged in place.
         exit: Its only output.
         accept: Whether a node may be taken in (that it is free is checked here).
+
+    It ends before an expression of more than `MOST_TERMS`: templates write all of an epilogue into
+    one.
     """
+    length: dict[Value, int] = {}
     while len(group) < EPILOGUE_LIMIT:
         step = _next_step(plan, group, exit, accept)
         if step is None:
             return exit
-        added, exit = step
+        added, end = step
+        for node in added:
+            length[node.output] = terms(node, [length.get(value, 1) for value in node.inputs])
+        if length[end] > MOST_TERMS:
+            return exit
+        exit = end
         group.update(dict.fromkeys(added))
     return exit
 

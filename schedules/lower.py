@@ -18,25 +18,13 @@ from tvm import s_tir, te
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.op import Pattern
+from ..ir.terms import MOST_TERMS, terms
 from .compute import compute_of
 from .context import Context
 from .task import Task
 from .template import NotApplicable, Pack
 from .view import View, materialise
 
-# How often an element's operands stand in its expression, written out. TVM's code generator takes
-# time in proportion to the product of these along a chain: beyond WEIGHT a value becomes a stage.
-ONCE = (
-    *("add", "sub", "mul", "div", "neg", "sqrt", "rsqrt", "reciprocal", "floor", "ceil", "round"),
-    *("cast", "identity", "where", "equal", "less", "less_equal", "greater", "greater_equal"),
-    *("and", "or", "xor", "not"),
-)
-MANY = (
-    *("exp", "log", "erf", "tanh", "sigmoid", "silu", "mish", "softplus", "gelu"),
-    *("elu", "celu", "selu"),
-)
-TIMES_TWICE, TIMES_MANY = 3, 64
-WEIGHT = 2000
 _POINTWISE = (Pattern.ELEMENTWISE, Pattern.INJECTIVE, Pattern.VIEW)
 
 __all__ = [
@@ -156,7 +144,7 @@ def _lower_node(
     intercept: Intercept | None,
 ) -> None:
     pointwise = node.definition.pattern in _POINTWISE
-    if pointwise and _weight(node, views) > WEIGHT:
+    if pointwise and _weight(node, views) > MOST_TERMS:
         for value in node.inputs:
             if views[value].weight > 1:
                 views[value] = context.materialise(views[value], "inner")
@@ -175,11 +163,7 @@ def _lower_node(
 
 
 def _weight(node: Node, views: Mapping[Value, View]) -> int:
-    """Terms of the expression that a pointwise node gives."""
-    total = sum(views[value].weight for value in node.inputs) + 1
-    if node.op in ONCE or node.definition.pattern is not Pattern.ELEMENTWISE:
-        return total
-    return total * (TIMES_MANY if node.op in MANY else TIMES_TWICE)
+    return terms(node, [views[value].weight for value in node.inputs])
 
 
 def _hold_outputs(node: Node, body: Graph, views: dict[Value, View], context: Context) -> None:

@@ -138,3 +138,18 @@ def test_an_epilogue_is_no_prologue():
 
 def test_keeps(check_pass):
     check_pass("fuse-conv", graph(X, "%y = relu(%x)\nreturn %y"), unchanged="")
+
+
+def test_an_epilogue_ends_before_its_expression_explodes():
+    """A chain of silus would be written out in proportion to the product of their terms."""
+    chain = "\n".join(f"%s{i + 1} = silu(%s{i})" for i in range(4))
+    net = parse_graph(
+        graph(
+            X,
+            f"""{WEIGHTS}
+            %s0 = conv(%x, %w0) {ATTRS}
+            {chain}
+            return %s4""",
+        )
+    )
+    assert bodies(run_pass("fuse-conv", net).graph) == ["conv+silu"]
