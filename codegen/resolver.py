@@ -6,6 +6,7 @@ tells the nearest known ones. TVM is imported on first use.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import platform
@@ -18,6 +19,7 @@ from ..errors import TargetError
 from ..ir.target import Target, TargetRequest
 from ..runtime.sources import cpu_features
 from .cpus import CPUS, DEFAULTS, DEVICES, MODELS, REQUIRED, UNCHECKED, UNUSED
+from .host_caches import host_caches
 
 __all__ = ["LlvmResolver", "checked_features", "tvm_target"]
 
@@ -38,7 +40,8 @@ class LlvmResolver:
         """The target's facts.
 
         `llvm` alone, or with `-mcpu=native`, is this machine: LLVM's name of its CPU and those of
-        its features that are really there (hypervisors mask some). `-mcpu` wins over `-model`.
+        its features that are really there (hypervisors mask some), and its caches as they are.
+        `-mcpu` wins over `-model`.
 
         Raises:
             TargetError: An unknown CPU, feature, triple, model, device or flag.
@@ -77,7 +80,8 @@ class LlvmResolver:
                 "--target",
                 "leave out the -mattr that turns it off",
             )
-        return _facts(arch, triple, cpu, features)
+        target = _facts(arch, triple, cpu, features)
+        return dataclasses.replace(target, caches=host_caches(target.caches)) if here else target
 
     def runs_here(self, target: Target) -> str:
         """Why this machine cannot run the target's code; empty if it can."""

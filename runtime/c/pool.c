@@ -5,6 +5,8 @@
  * no worker has begun. So a worker that sleeps, was preempted or died with a fork delays nobody.
  * Workers spin while an inference that wants them is under way and 200 us longer, then sleep on a futex.
  * While one engine's loop is in the mailboxes, another engine runs its loop alone: no lock, no deadlock.
+ * Linux wakes a worker on the launching thread's CPU as a rule of thumb, and takes up to 8 ms to part two
+ * threads that never sleep: a worker that finds itself there moves to another CPU.
  *
  * A message is one increment of Slot.posted. Whoever moves Slot.claimed from posted - 1 to posted runs
  * it; a worker then sets Slot.done to it. The four lines of a slot travel between cores as seldom as
@@ -56,6 +58,7 @@ typedef struct Slot {
   _Alignas(LRE_LINE) atomic_uint claimed;
   _Alignas(LRE_LINE) atomic_uint done;
   _Alignas(LRE_LINE) atomic_int wanted; /* inferences under way that may use this worker */
+  atomic_int launcher_cpu;              /* where the last of them began */
   atomic_int asleep;
   atomic_int quit;
   uint32_t index;
@@ -127,6 +130,18 @@ static void work(Slot* slot, unsigned message) {
   atomic_store_explicit(&slot->done, message, memory_order_release);
 }
 
+/* Leaves the CPU that the launching thread runs on, if the worker may run elsewhere. */
+static void step_aside(Slot* slot) {
+  int cpu = sched_getcpu();
+  cpu_set_t allowed, others;
+  if (cpu < 0 || cpu >= CPU_SETSIZE || cpu != atomic_load_explicit(&slot->launcher_cpu, memory_order_relaxed)) return;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  others = allowed;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  sched_setaffinity(0, sizeof allowed, &allowed); /* moved already: the mask is the application's again */
+}
+
 /* Sequentially consistent with wake(): either the sleeper sees `wanted`, or wake() sees it asleep. So no
  * worker of an inference that has begun is asleep, and post() need not look. */
 static void fall_asleep(Slot* slot) {
@@ -134,6 +149,7 @@ static void fall_asleep(Slot* slot) {
   while (atomic_load(&slot->asleep) && atomic_load(&slot->wanted) <= 0 && !atomic_load(&slot->quit))
     futex_wait(&slot->asleep, 1);
   atomic_store(&slot->asleep, 0);
+  step_aside(slot);
 }
 
 static void wake(Slot* slot) {
@@ -147,6 +163,7 @@ static int wait_for_work(Slot* slot, int spins, int64_t* idle_since) {
   PAUSE();
   if (++spins % SPINS_PER_CLOCK != 0) return spins;
   if (atomic_load_explicit(&slot->wanted, memory_order_relaxed) > 0) {
+    step_aside(slot);
     *idle_since = 0;
     if (spins < spin_limit()) return spins;
     sched_yield();
@@ -170,6 +187,7 @@ static void* worker(void* argument) {
   Slot* slot = argument;
   int64_t idle_since = 0;
   int spins = 0;
+  step_aside(slot);
   while (!atomic_load_explicit(&slot->quit, memory_order_relaxed)) {
     unsigned message = atomic_load_explicit(&slot->posted, memory_order_acquire);
     if (message == atomic_load_explicit(&slot->claimed, memory_order_relaxed)) {
@@ -203,6 +221,7 @@ static bool grow(uint32_t threads) {
       if (posix_memalign(&memory, LRE_LINE, sizeof(Slot)) != 0) return false;
       slot = memset(memory, 0, sizeof(Slot));
       slot->index = i;
+      atomic_store(&slot->launcher_cpu, -1);
       pool.slots[i] = slot;
     }
     if (!lre_thread_start(&slot->thread, worker, slot)) return false;
@@ -263,7 +282,9 @@ bool lre_pool_begin(uint32_t threads) {
     if (!grown) return false;
   }
   atomic_fetch_add_explicit(&pool.running, threads, memory_order_relaxed);
+  int cpu = sched_getcpu();
   for (uint32_t i = 1; i < threads; ++i) {
+    atomic_store_explicit(&pool.slots[i]->launcher_cpu, cpu, memory_order_relaxed);
     atomic_fetch_add(&pool.slots[i]->wanted, 1);
     wake(pool.slots[i]);
   }
@@ -295,6 +316,7 @@ static void finish(Slot* slot) {
     if (++spins == SPINS_TAKE_BACK && claim(slot, message)) {
       run_tasks(slot->env.sync_handle, slot->task, slot->fn, &slot->env, slot->closure);
       atomic_store_explicit(&slot->done, message, memory_order_relaxed);
+      sched_yield(); /* if the worker waits for this CPU, it can step aside now */
       return;
     }
     if (spins >= limit) sched_yield();

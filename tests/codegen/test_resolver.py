@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 import pytest
 
+from leip.codegen.host_caches import host_caches
 from leip.codegen.resolver import LlvmResolver, tvm_target
 from leip.errors import TargetError
-from leip.ir.target import Target, TargetRequest
+from leip.ir.target import Caches, Target, TargetRequest
 
 
 def resolve(text: str) -> Target:
@@ -118,3 +120,34 @@ def test_instructions_without_a_check_are_left_out() -> None:
     assert "-egpr" in [str(item) for item in tvm_target(target).attrs["mattr"]]
     with pytest.raises(TargetError, match="cannot check"):
         resolve("llvm -mcpu=diamondrapids -mattr=+egpr")
+
+
+def _cache(folder: Path, level: int, kind: str, size: str, cpus: str) -> None:
+    folder.mkdir(parents=True)
+    for name, text in [("level", level), ("type", kind), ("size", size), ("shared_cpu_list", cpus)]:
+        (folder / name).write_text(f"{text}\n")
+
+
+def test_caches_of_this_machine(tmp_path: Path) -> None:
+    """Two hyperthreads a core, a third level that 60 others share unseen."""
+    folder = tmp_path / "cache"
+    _cache(folder / "index0", 1, "Data", "48K", "0,4")
+    _cache(folder / "index1", 1, "Instruction", "64K", "0,4")
+    _cache(folder / "index2", 2, "Unified", "2M", "0,4")
+    _cache(folder / "index3", 3, "Unified", "491520K", "0-7")
+    (tmp_path / "topology").mkdir()
+    (tmp_path / "topology" / "thread_siblings_list").write_text("0,4\n")
+    known = Caches(32 << 10, 256 << 10, 1 << 20)
+    assert host_caches(known, folder) == Caches(48 << 10, 2 << 20, 4 << 20)
+
+
+def test_caches_that_the_system_does_not_tell(tmp_path: Path) -> None:
+    known = Caches(32 << 10, 256 << 10, 1 << 20)
+    assert host_caches(known, tmp_path) == known
+    _cache(tmp_path / "index0", 1, "Data", "a lot", "0")
+    assert host_caches(known, tmp_path) == known
+
+
+def test_a_named_cpu_has_the_caches_of_its_kind() -> None:
+    target = resolve("llvm -mcpu=skylake-avx512")
+    assert target.caches == Caches(32 << 10, 1 << 20, 1408 << 10)

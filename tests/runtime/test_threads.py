@@ -187,3 +187,34 @@ def test_sanitizers(tmp_path, sanitizer, tasks, big):
     if "unexpected memory mapping" in result.stderr:
         pytest.skip("ThreadSanitizer does not work on this kernel")
     assert result.stdout == "ok\n", result.stderr
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_a_worker_leaves_the_cpu_of_the_launching_thread(forkjoin):
+    """Both start on one CPU; the worker moves, and may then run where it could before."""
+    code = """
+        import os, sys, time
+        import numpy as np
+        from leip.runtime import load
+
+        def workers():
+            return set(map(int, os.listdir("/proc/self/task"))) - before
+
+        def cpu_of(thread):
+            return int(open(f"/proc/self/task/{thread}/stat").read().rpartition(")")[2].split()[36])
+
+        first, second = sorted(os.sched_getaffinity(0))[:2]
+        before = set(map(int, os.listdir("/proc/self/task")))
+        engine = load(sys.argv[1], threads=2)
+        engine.infer(np.array([2]))
+        (worker,) = workers()
+        os.sched_setaffinity(0, {first})
+        os.sched_setaffinity(worker, {first})
+        time.sleep(0.05)
+        os.sched_setaffinity(worker, {first, second})
+        end = time.monotonic() + 10
+        while cpu_of(worker) == first and time.monotonic() < end:
+            engine.infer(np.array([2]))
+        time.sleep(0.05)  # it moves by two settings of its mask
+        print(cpu_of(worker) == second, os.sched_getaffinity(worker) == {first, second})"""
+    assert run_python(code, str(forkjoin)).split() == ["True", "True"]
