@@ -147,6 +147,8 @@ class Context:
         """The view of a stage that holds `view`; a view of a tensor is given back as it is."""
         if view.tensor is not None and type is None:
             return view
+        if type is None and view.dtype == "bool":
+            return self._as_numbers(view, hint)
         if type is None and self.row_lanes and 1 in view.shape:
             return self._without_units(view, hint)
         type = type if type is not None else self.type(view.dtype, view.shape)
@@ -156,6 +158,26 @@ class Context:
         result = View.of_tensor(tensor, type, zero_pads=False)
         result.pad = view.pad
         return result
+
+    def _as_numbers(self, view: View, hint: str) -> View:
+        """`materialise` of truth values as 1 and 0.
+
+        Where TVM makes the stage a buffer of vectors, it takes a vector of its bytes for conditions
+        and fails.
+        """
+        one, zero = tirx.const(1, "uint8"), tirx.const(0, "uint8")
+        numbers = View(
+            view.shape, "uint8", lambda *i: tirx.Select(view(*i), one, zero), reach=view.reach
+        )
+        held = self.materialise(numbers, hint)
+        return View(
+            view.shape,
+            "bool",
+            lambda *i: tirx.NE(held(*i), zero),
+            reach=held.reach,
+            pad=view.pad,
+            cheap=True,
+        )
 
     def _without_units(self, view: View, hint: str) -> View:
         """`materialise` without axes of 1: TVM's reverse_compute_at takes no constant indices."""

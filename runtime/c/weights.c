@@ -128,7 +128,10 @@ lre_status lre_weights_open(const lre_options* options, const char** result, boo
   if ((uintptr_t)*result % (weights->alignment > 0 ? weights->alignment : 1) != 0)
     status = lre_fail(NULL, LRE_ERROR_ARGUMENT, "the weights must stand at a multiple of %u bytes", weights->alignment);
   if (status == LRE_OK && (options->flags & LRE_CHECK_CRC)) status = check_crc(*result);
-  if (status != LRE_OK && *is_shared) lre_weights_close();
+  if (status != LRE_OK && *is_shared) {
+    lre_weights_close();
+    *is_shared = false; /* nothing is left to close for the caller */
+  }
   return status;
 }
 

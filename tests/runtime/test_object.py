@@ -253,6 +253,18 @@ def test_crc_that_is_not_there(toy_path):
     refused(toy_path, "no checksum .* --crc_check", crc_check=True)
 
 
+def test_a_refused_load_leaves_other_engines_alone(toy, toy_path):
+    feeds = toy.feeds()
+    with runtime.load(toy_path) as engine:
+        toy.check(engine.infer(feeds), feeds)
+        for _ in range(3):
+            refused(toy_path, "no checksum", crc_check=True)
+        toy.check(engine.infer(feeds), feeds)
+        with runtime.load(toy_path) as second:
+            toy.check(second.infer(feeds), feeds)
+        toy.check(engine.infer(feeds), feeds)
+
+
 # --- huge pages
 
 BIG = {"c_offset": 9 << 20}  # bytes of weights, beyond what stays mapped

@@ -144,6 +144,20 @@ def test_nested_transcendental_functions_become_stages() -> None:
     check(body)
 
 
+@pytest.mark.parametrize("level", (1, 3))
+@pytest.mark.parametrize("shape", [(4, 100), (4, 96), (7,), (1, 5, 9)])
+def test_a_chain_of_wheres(shape: tuple[int, ...], level: int) -> None:
+    """Long enough that truth values become stages too."""
+
+    def make(g: Graph, x: Value) -> Value:
+        tenth, slope = g.add_constant(np.float32(0.1)), g.add_constant(np.float32(0.7))
+        for _ in range(8):
+            x = g.op("where", g.op("greater", x, tenth), g.op("mul", x, slope), g.op("neg", x))
+        return x
+
+    check(body_of(make, TensorType(DType.F32, shape)), level=level)
+
+
 def test_several_outputs_and_scalars_inside() -> None:
     def make(g: Graph, x: Value, y: Value) -> list[Value]:
         half = g.add_constant(np.float32(0.5))
