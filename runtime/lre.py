@@ -540,6 +540,9 @@ class Engine:
 
         `outputs` are copies of what the step wrote, in its physical layout (bfloat16 as uint16).
         An exception in the callback ends the inference and is raised by `infer`.
+
+        Raises:
+            LreError: The callback is not callable.
         """
         self._check_not_inside()
         self._check_open()
@@ -547,6 +550,8 @@ class Engine:
             self._library.lre_observe(self._handle, None, None)
             self._observer = None
             return
+        if not callable(callback):
+            raise LreError(f"observe takes a function or None, not {type(callback).__name__}")
         names = [step.name.decode() for step in self._step_infos()]
         call: Observer = callback
 

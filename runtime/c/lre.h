@@ -55,7 +55,7 @@ typedef struct lre_tensor {
   void* data;
   uint64_t bytes;   /* size of the buffer at `data`; of an output at least the tensor's size */
   const char* name; /* told by lre_input/lre_output; ignored by lre_infer */
-  /* Dimensions. Of an output: capacity before, true shape after lre_infer. */
+  /* Dimensions. Of an output: as lre_output tells before, true shape after lre_infer. */
   int64_t shape[LRE_TENSOR_RANK];
 } lre_tensor;
 

@@ -56,6 +56,7 @@ static int find_self(struct dl_phdr_info* info, size_t size, void* result) {
 
 static lre_status read_tail(int fd, const char* name, LreTail* tail) {
   off_t size = lseek(fd, 0, SEEK_END); /* not fstat: its symbol is newer than the systems we run on */
+  if (size < 0) return lre_fail(NULL, LRE_ERROR_OBJECT, "cannot read %s for its weights: %s", name, strerror(errno));
   if (size < (off_t)sizeof *tail || pread(fd, tail, sizeof *tail, size - (off_t)sizeof *tail) != sizeof *tail ||
       memcmp(tail->magic, TAIL_MAGIC, sizeof tail->magic) != 0)
     return lre_fail(NULL, LRE_ERROR_OBJECT, "%s: the weights at the end of the file are missing: it was stripped or "

@@ -217,6 +217,12 @@ def test_observe(toy, engine):
     assert len(seen) == 5
 
 
+def test_observe_takes_functions_only(toy, engine):
+    with pytest.raises(runtime.LreError, match="observe takes a function or None, not int"):
+        engine.observe(3)
+    toy.check(engine.infer(toy.feeds()), toy.feeds())
+
+
 def test_observer_error(toy, engine):
     def fail(step, name, outputs):
         if step == 1:
