@@ -180,7 +180,7 @@ def candidates(p: Problem) -> Iterator[Config]:
 
 
 def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of the slowest thread by the model."""
+    """Cycles of all threads together by the model, times the imbalance."""
     tiles, machine = p.tiles(config), p.machine.narrowed(config.lanes)
     batches, panels, height, vectors, _ = tiles.shape
     strips = height // config.rows

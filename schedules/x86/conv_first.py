@@ -116,7 +116,7 @@ def ranked(p: Problem, threads: int) -> list[Config]:
 
 
 def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of the slowest thread by the model."""
+    """Cycles of all threads together by the model, times the imbalance."""
     shape, machine = p.shape, p.machine
     tiles = rounds(shape.features, config.vectors * p.lanes)
     strips, bands = rounds(shape.cols, config.cols), rounds(shape.rows, config.band)

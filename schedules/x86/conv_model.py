@@ -88,7 +88,7 @@ def inner_channels(p: Problem) -> int:
 
 
 def cost(p: Problem, knobs: Knobs, threads: int) -> float:
-    """Cycles of the slowest thread by the model."""
+    """Cycles of all threads together by the model, times the imbalance."""
     vectors, rows, cols, _, chunk, band, order = knobs
     shape, machine = p.shape, p.machine
     panels = shape.groups * rounds(shape.group_features, vectors * p.lanes)

@@ -276,7 +276,7 @@ def _bands(p: Problem, step: int, most: int) -> Iterable[tuple[int, int]]:
 
 
 def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of the slowest thread by the model."""
+    """Cycles of all threads together by the model, times the imbalance."""
     shape, machine, band = p.shape, p.machine, band_of(p, config)
     tiles = rounds(shape.group_features, config.features)
     count = shape.batch * shape.groups * band.grid[0] * band.grid[1]

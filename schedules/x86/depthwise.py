@@ -163,7 +163,7 @@ def ranked(p: Problem, threads: int) -> list[Config]:
 
 
 def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of the slowest thread by the model."""
+    """Cycles of all threads together by the model, times the imbalance."""
     shape = p.shape
     blocks = shape.batch * rounds(shape.features, p.lanes)
     bands, strips = rounds(shape.rows, config.rows), rounds(shape.cols, config.cols)

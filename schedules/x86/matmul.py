@@ -207,7 +207,7 @@ def bands(p: Problem, width: int, rows: int, chunk: int) -> list[int]:
 
 
 def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of the slowest thread by the model."""
+    """Cycles of all threads together by the model, times the imbalance."""
     machine = p.machine.narrowed(config.lanes)
     panels = rounds(p.cols, config.vectors * config.lanes)
     bands = rounds(p.rows, config.rows * config.band)
