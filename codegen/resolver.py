@@ -322,8 +322,6 @@ _CPUINFO_X86 = {
     "sha": "sha_ni",
     "sahf": "lahf_lm",
     "lzcnt": "abm",
-    "avx512ifma": "avx512ifma",
-    "avx512vbmi": "avx512vbmi",
     "avxvnni": "avx_vnni",
     "avxvnniint8": "avx_vnni_int8",
     "avxvnniint16": "avx_vnni_int16",

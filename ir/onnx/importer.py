@@ -225,7 +225,7 @@ class Importer:
                 return _all_wanted(rule(call), call)
             function = function or schema_function(call)
             if function is None:
-                raise Unsupported("this op is not supported", _advice(domain, node.op_type, opset))
+                raise Unsupported("this op is not supported", _advice(domain, node.op_type))
             return self._function(function, call, depth)
         except Unsupported as error:
             self.problems.add(Problem(kind, name, opset, error.what, error.hint))
@@ -241,7 +241,7 @@ class Importer:
     def _check_op(self, rule: Rule | None, call: Call, function: object) -> None:
         """Raise Unsupported if an op, whose operands are unknown, certainly is."""
         if rule is None and function is None and not schema_function(call, probe=True):
-            advice = _advice(call.domain, call.op_type, call.opset)
+            advice = _advice(call.domain, call.op_type)
             raise Unsupported("this op is not supported", advice)
 
     def _shape_hint(self) -> str:
@@ -338,7 +338,7 @@ def _without(node: onnx.NodeProto, omitted: set[str]) -> onnx.NodeProto:
     return copy
 
 
-def _advice(domain: str, op_type: str, opset: int) -> str:
+def _advice(domain: str, op_type: str) -> str:
     if domain:
         return (
             f"It is not an op of ONNX (domain {domain!r}); export the model without it, "

@@ -70,7 +70,7 @@ class _Axis:
     taps: list[tuple[Table, Table | None]]
 
 
-def _stage(table: Table, count: int, dtype: str, context: Context, hint: str) -> Table:
+def _stage(table: Table, count: int, context: Context, hint: str) -> Table:
     """The table held in memory, so that it is computed once."""
     name = context.name(hint)
     tensor = te.compute((count,), lambda i: table(i), name=name)
@@ -82,13 +82,13 @@ def _index_table(values: np.ndarray, context: Context) -> Table:
     formula = _rational(values)
     if formula is not None:
         return formula
-    return _stage(_steps(values, "int32"), len(values), "int32", context, "resize_index")
+    return _stage(_steps(values, "int32"), len(values), context, "resize_index")
 
 
 def _weight_table(values: np.ndarray, dtype: str, context: Context) -> Table:
     if len(np.unique(values)) == 1:
         return lambda i: const(values[0], dtype)
-    return _stage(_steps(values, dtype), len(values), dtype, context, "resize_weight")
+    return _stage(_steps(values, dtype), len(values), context, "resize_weight")
 
 
 def _axis(attrs: Any, axis: int, size: int, count: int, dtype: str, context: Context) -> _Axis:

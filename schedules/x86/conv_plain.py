@@ -250,7 +250,7 @@ def ranked(p: Problem, threads: int) -> list[Config]:
 
 
 def _configs(p: Problem) -> Iterable[Config]:
-    own, most = p.shape.group_features, p.machine.registers
+    own = p.shape.group_features
     features = [
         n
         for n in range(1, min(own, MOST_FEATURES) + 1)
@@ -260,11 +260,11 @@ def _configs(p: Problem) -> Iterable[Config]:
         for vectors in range(1, MOST_VECTORS + 1):
             if not p.machine.fits(vectors, count) and (count, vectors) != (1, 1):
                 continue
-            for rows, cols in _bands(p, vectors * p.lanes, most):
+            for rows, cols in _bands(p, vectors * p.lanes):
                 yield Config(count, vectors, rows, cols)
 
 
-def _bands(p: Problem, step: int, most: int) -> Iterable[tuple[int, int]]:
+def _bands(p: Problem, step: int) -> Iterable[tuple[int, int]]:
     shape = p.shape
     if p.row is not None:
         tiles = rounds(shape.cols, step)

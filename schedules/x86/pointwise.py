@@ -116,7 +116,7 @@ def schedule_pointwise(sch: Any, name: str, task: Task, config: PointwiseConfig)
     lanes = task.target.lanes(DType.F32)
     across = walk.transposed()
     if across is not None:
-        _transpose(sch, block, loops, walk, across, config)
+        _transpose(sch, loops, walk, across, config)
         return
     _stream(sch, block, loops, walk, lanes, config)
 
@@ -160,7 +160,7 @@ def _chunks(count: int, size: int, lanes: int) -> int:
 
 
 def _transpose(
-    sch: Any, block: Any, loops: list[Any], walk: Walk, across: int, config: PointwiseConfig
+    sch: Any, loops: list[Any], walk: Walk, across: int, config: PointwiseConfig
 ) -> None:
     """for …a…: for b  →  parallel …ao, bo: for bi: for ai (both of `tile`)"""
     last = max(axis for axis, size in enumerate(walk.extents) if size > 1)

@@ -27,7 +27,6 @@ from .conv_shape import ConvShape
 __all__ = ["TILES", "input_transform", "output_transform", "weight_transform", "winograd_pack"]
 
 TILES = (2, 4)  # m
-WINDOW = 3
 _G = {
     2: ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
     4: (
