@@ -210,18 +210,18 @@ def build_object(
     if cache is not None:
         cache.trim()
     return BuildResult(
-        library,
-        schema,
-        plan,
-        tuple(chosen),
-        toolchain,
-        elf,
-        len(objects),
-        sum(built.cached for built in objects.values()),
-        weights.bytes,
-        tail.file_bytes,
-        clock.seconds,
-        tuple(cache.notes) if cache is not None else (),
+        library=library,
+        schema=schema,
+        plan=plan,
+        kernels=tuple(chosen),
+        toolchain=toolchain,
+        elf=elf,
+        distinct=len(objects),
+        cached=sum(built.cached for built in objects.values()),
+        weights_bytes=weights.bytes,
+        object_bytes=tail.file_bytes,
+        seconds=clock.seconds,
+        notes=tuple(cache.notes) if cache is not None else (),
     )
 
 
@@ -254,14 +254,14 @@ def _link(
 ) -> tuple[dict[str, Any], ElfFacts]:
     """Link the object; gives its schema, ids and glibc floor filled in, and its facts."""
     facts = ObjectFacts(
-        options.threads,
-        "",
-        schema["model_id"],
-        "",
-        options.target.triple.split("-", 1)[0],
-        needed_features(options.target),
-        weights.bytes,
-        int(schema["weights_crc32"], 16) if options.crc else None,
+        threads=options.threads,
+        build_id="",  # this and the schema follow: the id is a hash of the rest
+        model_id=schema["model_id"],
+        schema="",
+        arch=options.target.triple.split("-", 1)[0],
+        features=needed_features(options.target),
+        weights_bytes=weights.bytes,
+        crc=int(schema["weights_crc32"], 16) if options.crc else None,
     )
     build_id = _build_id(render(plan, facts), schema, kernels, weights, toolchain)
     glibc = None
@@ -282,14 +282,14 @@ def needed_features(target: Target) -> tuple[str, ...]:
 
 def _plan_kernel(kernel: ChosenKernel, built: KernelObject) -> Kernel:
     return Kernel(
-        kernel.node,
-        entry_point(built.symbol),
-        kernel_stem(kernel.task),
-        kernel.choice.template.name,
-        kernel.choice.config.to_text(),
-        kernel.packs,
-        built.workspace,
-        kernel.task.flops,
+        node=kernel.node,
+        entry=entry_point(built.symbol),
+        stem=kernel_stem(kernel.task),
+        template=kernel.choice.template.name,
+        config=kernel.choice.config.to_text(),
+        packs=kernel.packs,
+        workspace=built.workspace,
+        flops=kernel.task.flops,
     )
 
 

@@ -14,10 +14,10 @@ from ..errors import BuildError
 from ..ir.constant import Constant
 from ..ir.types import TensorType
 from ..schedules.template import Pack
+from .memory import ALIGNMENT
 
-__all__ = ["ALIGNMENT", "WeightStore"]
+__all__ = ["WeightStore", "read_spool", "stored_type"]
 
-ALIGNMENT = 64
 CHUNK = 4 << 20
 
 

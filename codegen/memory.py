@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 __all__ = ["ALIGNMENT", "Lifetime", "Placement", "peak_bytes", "place"]
 
-ALIGNMENT = 64
+ALIGNMENT = 64  # of every buffer and every packed constant: a cache line, a vector of AVX-512
 PAGE = 4096
 APART = 256  # bytes modulo 4 KB by which the buffers of a step should differ
 

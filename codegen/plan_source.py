@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.dtypes import DType
+from .memory import ALIGNMENT
 from .plan import Argument, Buffer, Io, Place, Plan, Step
 
 __all__ = ["ObjectFacts", "render"]
 
-ALIGNMENT = 64
 # Inputs and outputs from this size on are used where the user has them, if that is at a multiple of
 # 16 bytes as malloc gives it (`lowering.OPERAND_ALIGNMENT`). Smaller ones are copied to a line of
 # their own: that costs less than vectors that cross cache lines.

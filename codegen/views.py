@@ -14,10 +14,9 @@ from ..errors import BuildError
 from ..ir.graph import Graph, Node, Value
 from ..ir.pieces import cut_offsets, joined_offsets
 from ..ir.structure import KernelAttrs
+from .memory import ALIGNMENT
 
 __all__ = ["Views", "find_views"]
-
-ALIGNMENT = 64  # of every operand of a kernel
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,10 @@ from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchor
 from .matmul import DEPTH_STEPS
 from .moves import PASS_CONFIG, axes_of, place_output, vectorize_last
 from .products import LANES, Accumulated, Tiles, flat_stage, store_tiles, unravel, vector_lengths
-from .tiles import L2_BYTES_PER_CYCLE, NARROW, Machine, balance, chunks, rounds
+from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, Machine, balance, chunks, rounds
 
 __all__ = ["BatchMatmul"]
 
-LINE = 64  # bytes
 MOST_VECTORS = 16
 
 

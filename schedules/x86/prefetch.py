@@ -13,11 +13,10 @@ from typing import Any
 from tvm import tirx
 
 from .nest_edit import UpdateNest, change_body
-from .tiles import rounds
+from .tiles import LINE, rounds
 
 __all__ = ["prefetch_ahead", "prefetch_next_chunk"]
 
-LINE = 64  # bytes
 _READ, _INTO_L2, _DATA = 0, 2, 1
 
 

@@ -15,7 +15,22 @@ from dataclasses import dataclass
 from ...ir.dtypes import DType
 from ...ir.target import Target
 
-__all__ = ["Machine", "balance", "chunks", "rounds"]
+__all__ = [
+    "L2_BYTES_PER_CYCLE",
+    "L3_BYTES_PER_CYCLE",
+    "LINE",
+    "MEMORY_BYTES_PER_CYCLE",
+    "NARROW",
+    "PREFETCHED",
+    "REMOTE_BYTES_PER_CYCLE",
+    "WAITED",
+    "Machine",
+    "balance",
+    "chunks",
+    "rounds",
+]
+
+LINE = 64  # bytes of a cache line
 
 FMA_LATENCY = 5  # cycles; 4 on most cores, and a little more to hide the loads behind
 LOAD_PORTS = 2  # vector loads per cycle
