@@ -1,4 +1,4 @@
-"""One function a command: wires the rooms together, no logic of its own.
+"""One function a command: wires the rooms together, no logic of the compiler's own.
 
 Everything that loads TVM or ONNX is imported inside the functions that need it, so that looking at
 or running a compiled object needs neither.

@@ -26,7 +26,7 @@ from .recognize_activations import RecognizeActivations
 from .recognize_norms import RecognizeNorms
 from .wrap_kernels import WrapKernels
 
-# In the order in which the pipeline first runs them.
+# As `leip opt --list` shows them: by the phases of the pipeline, each named once.
 PASSES: tuple[type[Pass], ...] = (
     Canonicalize,
     FoldConstants,
@@ -38,8 +38,8 @@ PASSES: tuple[type[Pass], ...] = (
     FoldTransposes,
     FoldBatchNorm,
     IoLayout,
-    FuseAttention,
     FuseConv,
+    FuseAttention,
     FuseMatmul,
     FuseReductions,
     FuseElementwise,
