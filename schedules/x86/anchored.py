@@ -55,6 +55,11 @@ class Anchored:
         return self.node.inputs[1]
 
     @property
+    def data_position(self) -> int:
+        """Position of the data among the body's inputs, if no prologue computes it."""
+        return self.task.body.inputs.index(self.data)
+
+    @property
     def weight_position(self) -> int:
         """Position of the weight among the body's inputs."""
         return self.task.body.inputs.index(self.weight)

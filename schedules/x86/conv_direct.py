@@ -33,6 +33,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import s_tir
 
@@ -42,12 +43,13 @@ from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, requ
 from .anchored import anchored, epilogue_packs
 from .conv_model import cost, ranked
 from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
-from .conv_shape import ConvShape, weight_pack
+from .conv_shape import ConvShape, channel_block, weight_pack
 from .moves import PASS_CONFIG
+from .nest_edit import UpdateNest
 from .pixels import Row, in_tiles, row_of_pixels
-from .prefetch import prefetch_next_chunk
+from .prefetch import prefetch_next_chunk, prefetch_next_pixels
 from .skip_padding import skip_padding_rows
-from .tiles import rounds
+from .tiles import LINE, rounds
 
 __all__ = ["Config", "ConvDirect", "direct_cost"]
 
@@ -140,7 +142,34 @@ class ConvDirect(Template):
                 lambda nest: nest.start(nest.bindings[2]) // config.vectors,
                 len(("kh", "kw", "co", "ci")),
             )
+        if prefetches_pixels(p):
+            function = prefetch_next_pixels(
+                function,
+                function.params[p.parts.data_position],
+                channel_block(p.parts.data.type),
+                lambda nest, pixel: following_pixel(p, config, nest, pixel),
+            )
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
+
+
+def prefetches_pixels(p: Problem) -> bool:
+    """Pointwise, and the image is an operand that stands in lines of channels."""
+    line = channel_block(p.parts.data.type) * p.parts.data.dtype.bytes
+    pointwise = p.shape.kernel == (1, 1) and p.shape.groups == 1 and not p.shape.padded
+    return pointwise and not p.parts.prologue and line in (LINE // 2, LINE)
+
+
+def following_pixel(p: Problem, config: Config, nest: UpdateNest, pixel: Any) -> list[Any]:
+    """Where a pixel of the next tile stands in the image, by its number in the tile."""
+    row, col = (nest.start(binding) for binding in nest.bindings[-7:-5])
+    if p.row is not None:
+        return [col + config.cols + pixel]
+    if config.cols >= p.shape.cols:
+        row, col = row + config.rows + pixel // config.cols, pixel % config.cols
+    else:
+        col = col + config.cols + pixel
+    place = [row * p.shape.stride[0], col * p.shape.stride[1]]
+    return place[len("HW") + len("NC") - p.parts.data.rank :]
 
 
 def ranked_configs(task: Task) -> list[Config]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tvm import tirx
+from tvm import sym, tirx
 
 from .nest_edit import UpdateNest, change_body
 from .tiles import LINE, rounds
 
-__all__ = ["prefetch_ahead", "prefetch_next_chunk"]
+__all__ = ["prefetch_ahead", "prefetch_next_chunk", "prefetch_next_pixels"]
 
-_READ, _INTO_L2, _DATA = 0, 2, 1
+_READ, _INTO_L1, _INTO_L2, _DATA = 0, 3, 2, 1
 
 
 def prefetch_next_chunk(
@@ -78,3 +78,36 @@ def prefetch_ahead(
         arguments = [address, *(tirx.const(n, "int32") for n in (_READ, _INTO_L2, _DATA))]
         touches.append(tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", *arguments)))
     return change_body(function, reductions[-1], lambda body: tirx.SeqStmt([*touches, body]))
+
+
+def prefetch_next_pixels(
+    function: Any, data: Any, block: int, pixel: Callable[[UpdateNest, Any], list[Any]]
+) -> Any:
+    """Add a prefetch of the next tile's pixels to every step of a pointwise convolution.
+
+        for tile: for channel: acc += x[channel // block, pixels of tile, channel % block] * w
+            → … prefetch x[channel // block, next pixels[channel % block], 0]; acc += …
+
+    A block of channels of a pixel is one line of memory, the next pixel's stands behind it, and the
+    next block a whole image away, where hardware does not look. The core that reads a pixel is
+    often not the one that has just written it, so its line comes from the other core's cache.
+
+    Args:
+        function: A scheduled nest; the last variables of the block are the image, the block of
+            features, the row, the column, the lane, kh, kw and the outer and inner channel.
+        data: Its parameter of the image: [n, blocks, …pixels, block].
+        block: Channels of a block; no more than one line.
+        pixel: Gives the place of a pixel of the next tile, by its number.
+    """
+    nest = UpdateNest(function)
+    n, (outer, inner) = nest.bindings[-9], nest.bindings[-2:]
+    extents = {loop.loop_var: int(loop.extent) for loop in nest.loops}
+    channel = outer * extents[inner] + inner
+    if len(nest.bindings) > len(("n", "o", "h", "w", "lane", "kh", "kw", "co", "ci")):
+        channel = nest.start(nest.bindings[0]) * (extents.get(outer, 1) * extents[inner]) + channel
+    at = [nest.start(n), channel // block, *pixel(nest, channel % block)]
+    place = [*map(sym.Analyzer().simplify, at), 0]
+    address = tirx.address_of(tirx.BufferLoad(data, place))
+    arguments = [address, *(tirx.const(v, "int32") for v in (_READ, _INTO_L1, _DATA))]
+    touch = tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", *arguments))
+    return change_body(function, inner, lambda body: tirx.SeqStmt([touch, body]))

@@ -98,9 +98,34 @@ def test_the_next_chunk_is_prefetched() -> None:
     task = conv_task(64, (7, 7), 64, (1, 1))
     template = ConvDirect()
     config = dataclasses.replace(template.default(task), cols=7, chunk=32, band=7, inner=16)
-    assert "prefetch" in template.build(task, config).functions[0].script()
+    assert "T.prefetch(T.address_of(x1" in template.build(task, config).functions[0].script()
     config = dataclasses.replace(config, chunk=0, band=1)
-    assert "prefetch" not in template.build(task, config).functions[0].script()
+    assert "T.prefetch(T.address_of(x1" not in template.build(task, config).functions[0].script()
+
+
+@pytest.mark.parametrize(
+    ("size", "more", "following"),
+    [
+        ((7, 7), {}, ["* 7 + ci % 16 + 7, 0]"]),
+        ((28, 28), {"stride": 2}, ["// 14 * 2 + i0_", "// 2 * 2 + 2", "% 16 % 14 * 2, 0]"]),
+        ((7, 7), {"blocks": (1, 16)}, []),
+        ((7, 7), {"prologue": True}, []),
+        ((7, 7), {"kernel": (3, 3), "pads": 1}, []),
+    ],
+)
+def test_the_next_pixels_are_prefetched(
+    size: tuple[int, int], more: dict[str, Any], following: list[str]
+) -> None:
+    """The next tile of a row; the next row where a tile is as wide as the image."""
+    arguments: dict[str, Any] = {"kernel": (1, 1), **more}
+    task = conv_task(64, size, 64, **arguments)
+    template = ConvDirect()
+    config = dataclasses.replace(template.default(task), vectors=2, chunk=0, band=1)
+    config = dataclasses.replace(config, cols=7 if size == (7, 7) else 14, order="pixels")
+    script = template.build(task, config).functions[0].script()
+    touches = [line for line in script.splitlines() if "T.prefetch(T.address_of(x0" in line]
+    assert len(touches) == bool(following)
+    assert all(part in touches[0] for part in following)
 
 
 def test_window_rows_in_the_padding_are_skipped() -> None:
