@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import LeipError
-from . import benchmark, cache, compile, demo, inspect, interrupts, kernel, opt, run
+from . import benchmark, cache, compile, demo, inspect, interrupts, kernel, opt, run, streams
 from .console import error_screen
 
 app = typer.Typer(
@@ -55,8 +53,7 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 ok, 1 cannot be compiled or run, 2 wrong usage."""
     words = join_target(list(sys.argv[1:] if argv is None else argv))
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need not be text in this encoding
-        sys.stdout.reconfigure(errors="backslashreplace")
+    streams.prepare()
     debug = "--debug" in words
     try:
         with interrupts.noted():
@@ -71,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         error_screen(error)
         return error.exit_code
     except BrokenPipeError:
-        # Nobody reads our output any more (`leip inspect … | head`): say nothing, also at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Nobody reads our output any more (`leip inspect … | head`): say nothing.
+        streams.discard_output()
         return 0
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
@@ -82,13 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _usage(error)
         if debug:
             raise
-        error_screen(
-            LeipError(
-                f"internal error: {type(error).__name__}: {_first_lines(error)}",
-                f"leip {' '.join(words[:1])}",
-                "this is a bug of leip; run again with --debug for the details to report",
-            )
-        )
+        if isinstance(error, OSError):
+            error_screen(streams.write_error(error))
+        else:
+            error_screen(_bug(error, words))
         return 1
 
 
@@ -122,6 +116,14 @@ def _usage(error: Any) -> int:
         return int(error.exit_code)  # help was shown because no command was given
     error_screen(LeipError(error.format_message(), path, f"see {path} --help"))
     return int(error.exit_code)
+
+
+def _bug(error: Exception, words: Sequence[str]) -> LeipError:
+    return LeipError(
+        f"internal error: {type(error).__name__}: {_first_lines(error)}",
+        f"leip {' '.join(words[:1])}",
+        "this is a bug of leip; run again with --debug for the details to report",
+    )
 
 
 def _first_lines(error: Exception) -> str:

@@ -87,7 +87,8 @@ class KernelCache:
         entry = _decode(raw)
         if entry is None:
             self.notes.append(f"the cache entry {path.name} was damaged and is built again")
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of a cache that can only be read
+                path.unlink(missing_ok=True)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # used now: `trim` goes by this

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BuildError
+from ..errors import BuildError, OutputError
 from ..schedules.task import Task
 from .cache import KernelCache
 from .kernel_object import kernel_symbol
@@ -28,6 +29,8 @@ from .kernel_worker import Built, Failed, Job, build_job, receive, send
 __all__ = ["KernelBuildError", "KernelObject", "Request", "WorkerPool", "build_kernels"]
 
 Progress = Callable[[int, int], None]
+
+LEAST_FREE = 1 << 20  # bytes for temporary files; with less, compilers and linkers die
 
 
 class KernelBuildError(BuildError):
@@ -182,6 +185,13 @@ class _Worker:
         except (EOFError, BrokenPipeError):
             status = self.process.wait()
             self.log.seek(0)
+            folder = tempfile.gettempdir()
+            if shutil.disk_usage(folder).free < LEAST_FREE:
+                raise OutputError(
+                    "the disk of the folder for temporary files is full",
+                    folder,
+                    "free some space, or set TMPDIR to another folder",
+                ) from None
             tail = self.log.read().decode(errors="replace").strip().splitlines()[-8:]
             raise KernelBuildError(
                 job, "\n".join([f"the building process died ({_ended(status)})", *tail])

@@ -106,6 +106,9 @@ class OutputFolder:
             shutil.move(library, self.staging / LIBRARY)
         files = {name: self.path / name for name in (ENGINE, SCHEMA, LIBRARY)}
         for name, final in files.items():
+            if final.is_dir():
+                raise OutputError(f"{name} in it is a folder", str(self.path), "move it away")
+        for name, final in files.items():
             os.replace(self.staging / name, final)
         self._done = True
         return files
@@ -168,7 +171,8 @@ class OutputFolder:
     def _explain(self, error: OSError) -> OutputError:
         number = error.errno or 0
         reason = _REASONS.get(number, error.strerror or str(error))
-        hint = "free some space, or choose another --output_path"
-        if number not in (errno.ENOSPC, errno.EDQUOT):
-            hint = "choose another --output_path"
-        return OutputError(reason, str(error.filename or self.path), hint)
+        if number in (errno.ENOSPC, errno.EDQUOT):  # of a copy, `filename` is what is read
+            hint = "free some space, or choose another --output_path"
+            return OutputError(reason, str(self.path), hint)
+        where = str(error.filename or self.path)
+        return OutputError(reason, where, "choose another --output_path")

@@ -204,10 +204,10 @@ def opt(
     graph, refusals = _run_passes(graph, passes, level, target, verify_level=2 if verify else None)
     after = print_graph(graph)
     if output is not None:
-        write_text_whole(output, after)
         pool = {name: constant.array for name, constant in constants(graph).items()}
-        if pool:
+        if pool:  # first: a text without its constants is of no use
             write_pool(Path(output).with_suffix(".npz"), pool)
+        write_text_whole(output, after)
     return OptReport(before, after, before != after, refusals)
 
 

@@ -25,7 +25,7 @@ _MANY = (
     *("exp", "log", "erf", "tanh", "sigmoid", "silu", "mish", "softplus", "gelu"),
     *("elu", "celu", "selu"),
 )
-_CLAMPS = ("clip", "hardswish", "hard_sigmoid")
+_CLAMPS = ("clip", "hardswish", "hard_sigmoid", "maximum", "minimum")
 _TIMES = {
     **dict.fromkeys(_ONCE, 1),
     **dict.fromkeys(_CLAMPS, 10),

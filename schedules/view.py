@@ -262,7 +262,7 @@ class View:
         scalar: Any = None,
     ) -> None:
         self.shape = tuple(int(size) for size in shape)
-        self.dtype = dtype
+        self.dtype = str(dtype)  # of a tensor it is an object of TVM's
         self.reach = tuple(reach) if reach is not None else self.shape
         self.pad = pad
         self.tensor = tensor

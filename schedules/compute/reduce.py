@@ -107,7 +107,7 @@ def _reduce(name: str) -> Compute:
         x, out = inputs[0], out_types[0]
         if not attrs.axes:
             return x
-        source, dtype = _numbers(x, name)
+        source, dtype = _numbers(x, name, context.level)
         total = reduce_axes(source, attrs.axes, combine, context, name, dtype=dtype)
         count = math.prod(x.shape[axis] for axis in attrs.axes)
         index = None if attrs.keepdims else (lambda i: kept_index(i, attrs.axes, False))
@@ -120,12 +120,18 @@ def _reduce(name: str) -> Compute:
     return compute
 
 
-def _numbers(x: View, name: str) -> tuple[View, str]:
-    """What is accumulated, and in which dtype: bool as uint8, integer means as int64."""
+def _numbers(x: View, name: str, level: int) -> tuple[View, str]:
+    """What is accumulated, and in which dtype: bool as uint8, integer means as int64.
+
+    At level 1 a sum of floats has one accumulator: a double, for ten million terms would lose it
+    two digits. From level 2 on there are many.
+    """
     if x.dtype == "bool":
         return _cast_view(x, "uint8"), "uint8"
     if name == "mean" and not is_float(x.dtype):
         return _cast_view(x, "int64"), "int64"
+    if level == 1 and name in ("sum", "mean") and (x.dtype == "float32" or is_half(x.dtype)):
+        return _cast_view(x, "float64"), "float64"
     return x, "float32" if is_half(x.dtype) else x.dtype
 
 

@@ -135,7 +135,7 @@ class ConvPlain(Template):
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, Config)
-        return packs_of(problem(task), config)
+        return packs_of(_problem(task), config)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, Config)
@@ -174,7 +174,7 @@ def validate(p: Problem, config: Config) -> None:
 
 
 def packs_of(p: Problem, config: Config) -> dict[int, Pack]:
-    """Packs by position."""
+    """Packs by position; those of a row of pixels hold the same bytes as those of the image."""
     packs = epilogue_packs(p.parts)
     packs[p.parts.weight_position] = weight_pack(p.shape, config.features)
     return packs

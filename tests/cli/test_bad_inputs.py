@@ -201,6 +201,25 @@ def test_disk_full(cli: Cli, tiny_onnx: Path) -> None:
     assert (out / "modelLibrary.so").read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(cli: Cli, tiny_onnx: Path, closed: str) -> None:
+    command = f"{sys.executable} -m leip.cli.main compile --input_path {tiny_onnx}"
+    done = subprocess.run(
+        ["sh", "-c", f"{command} --output_path OUT {closed}"], cwd=cli.folder, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"error" not in done.stderr and (cli.folder / "OUT" / "modelLibrary.so").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written(cli: Cli, tiny_onnx: Path) -> None:
+    command = f"{sys.executable} -m leip.cli.main inspect --input_path {tiny_onnx} >/dev/full"
+    done = subprocess.run(["sh", "-c", command], cwd=cli.folder, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No space left on device\n  where: standard output\n")
+    assert len(done.stderr.splitlines()) == 3
+
+
 def test_two_compiles_into_one_folder(cli: Cli, tiny_onnx: Path) -> None:
     out = cli.folder / "OUT"
     code = (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -31,6 +32,22 @@ def test_a_damaged_entry_is_dropped_and_told(tmp_path: Path, cut: int) -> None:
     assert cache.get(KEY) is None
     assert "damaged" in cache.notes[0]
     assert not path.exists()
+
+
+def test_a_damaged_entry_of_a_cache_that_can_only_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = KernelCache(tmp_path)
+    cache.put(KEY, b"object" * 100)
+    (path,) = tmp_path.rglob("*.leip")
+    path.write_bytes(path.read_bytes()[:20])
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert cache.get(KEY) is None
+    assert "damaged" in cache.notes[0]
 
 
 def test_the_longest_unused_goes_first(tmp_path: Path) -> None:

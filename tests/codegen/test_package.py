@@ -66,6 +66,20 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int)
     assert (out / "modelLibrary.so").read_bytes() == b"old"
 
 
+def test_a_folder_where_a_file_should_stand(tmp_path: Path) -> None:
+    """Nothing is replaced then, not even what could be."""
+    out = tmp_path / "OUT"
+    (out / "modelLibrary.so").mkdir(parents=True)
+    (out / "lre.py").write_text("old")
+    with (
+        pytest.raises(OutputError, match=r"modelLibrary\.so in it is a folder"),
+        OutputFolder(out) as folder,
+    ):
+        commit(folder)
+    assert sorted(os.listdir(out)) == ["lre.py", "modelLibrary.so"]
+    assert (out / "lre.py").read_text() == "old"
+
+
 def test_a_linker_that_finds_the_disk_full(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="the disk is full"), OutputFolder(tmp_path / "OUT"):
         raise BuildError("ld: final link failed: No space left on device", "gcc")
