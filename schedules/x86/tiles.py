@@ -86,7 +86,7 @@ class Machine:
         if self.broadcast_operand and vectors == 1:
             loads = max(loads, work)  # a broadcast operand is a load, but takes no slot of its own
         stream = 0.0 if weights_in_l1 else vectors * self.lanes * 4 / L2_BYTES_PER_CYCLE
-        return max(work, float(FMA_LATENCY), loads, stream) + LOOP_CYCLES / max(vectors, 1)
+        return max(work, float(FMA_LATENCY), loads, stream) + LOOP_CYCLES
 
     def stream_cycles(self, size: int, times: int) -> float:
         """Cycles to read `size` bytes again `times` times, if they do not stay in L2."""
