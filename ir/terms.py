@@ -18,7 +18,7 @@ MOST_TERMS = 2000  # of one expression; with more, kernels take seconds to minut
 # How often an element's operands stand in its expression: these once, others as `_TIMES` says.
 _ONCE = (
     *("add", "sub", "mul", "div", "neg", "sqrt", "rsqrt", "reciprocal", "floor", "ceil", "round"),
-    *("cast", "identity", "where", "equal", "less", "less_equal", "greater", "greater_equal"),
+    *("cast", "identity", "equal", "less", "less_equal", "greater", "greater_equal"),
     *("and", "or", "xor", "not"),
 )
 _MANY = (

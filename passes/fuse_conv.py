@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..ir.graph import Graph, Node
 from ..ir.op import Pattern
 from .base import Pass, PassResult
-from .fusion import CHEAP, Plan, elementwise_like, grow_epilogue, grow_prologue
+from .fusion import CHEAP, Plan, elementwise_like, grow_epilogue, grow_prologue, longest_terms
 
 CONVS = ("conv", "conv_transpose")
+MOST_PROLOGUE = 100  # terms in front of a conv, where templates read an element more than once
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,23 @@ class FuseConv(Pass):
         for node in reversed(plan.nodes(ops=CONVS)):
             group: dict[Node, None] = {node: None}
             if self.prologue and _is_pointwise(node):
-                grow_prologue(plan, group, lambda p, r: _cheap_input(graph, p, r))
+                grow_prologue(plan, group, self._prologue(graph, node, group))
             exit = grow_epilogue(plan, group, node.output, elementwise_like(node.output))
             plan.claim(group, [exit])
         return PassResult(graph, plan.commit())
+
+    def _prologue(
+        self, graph: Graph, anchor: Node, group: dict[Node, None]
+    ) -> Callable[[Node, Node], bool]:
+        """Whether a node may be computed in front: cheap, and the whole does not become long."""
+
+        def accept(producer: Node, reader: Node) -> bool:
+            if not _cheap_input(graph, producer, reader):
+                return False
+            whole = [node for node in (*group, producer) if node is not anchor]
+            return longest_terms(whole) <= MOST_PROLOGUE
+
+        return accept
 
 
 def _is_pointwise(node: Node) -> bool:

@@ -294,6 +294,22 @@ def grow_prologue(
             waiting.append(node)
 
 
+def longest_terms(nodes: Iterable[Node]) -> int:
+    """Terms of the longest expression that elementwise nodes give, written into each other."""
+    group = set(nodes)
+    length: dict[Value, int] = {}
+
+    def measure(node: Node) -> int:
+        operands = []
+        for value in node.inputs:
+            if value.node in group and value not in length:
+                length[value] = measure(value.node)
+            operands.append(length.get(value, 1))
+        return terms(node, operands)
+
+    return max((measure(node) for node in group), default=0)
+
+
 def reaches(plan: Plan, starts: Iterable[Value], targets: set[Node]) -> bool:
     """Whether a path leads from the readers of some values to one of the target nodes.
 

@@ -100,6 +100,29 @@ def wheres(net: Net) -> str:
     return x
 
 
+def wheres_before_conv(net: Net) -> str:
+    x = net.input(1, 24, 18, 22)
+    for _ in range(9):
+        positive = net.op("Greater", x, net.constant(0.1))
+        x = net.op("Where", positive, net.op("Mul", x, net.constant(0.7)), net.op("Neg", x))
+    return net.op("Conv", x, net.weight(16, 24, 1, 1))
+
+
+def shifts(net: Net) -> str:
+    x = net.input(1, 24, 5, 5)
+    for _ in range(14):
+        negative = net.op("Less", x, net.constant(0.0))
+        x = net.op("Add", x, net.op("Where", negative, net.constant(0.3), net.constant(-0.2)))
+    return x
+
+
+def mishes(net: Net) -> str:
+    x = net.input(1, 24, 5, 5)
+    for _ in range(14):
+        x = net.op("Mul", x, net.op("Tanh", net.op("Softplus", x)))
+    return x
+
+
 GRAPHS: dict[str, Callable[[Net], str]] = {
     "gated between groups": gated_between_groups,
     "product, div": product_then("Div", False),
@@ -109,6 +132,9 @@ GRAPHS: dict[str, Callable[[Net], str]] = {
     "largest of ten": largest_of_ten,
     "clamped again and again": clamped_again_and_again,
     "wheres": wheres,
+    "wheres before a conv": wheres_before_conv,
+    "shifts": shifts,
+    "mishes": mishes,
 }
 
 

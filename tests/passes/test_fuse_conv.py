@@ -153,3 +153,26 @@ def test_an_epilogue_ends_before_its_expression_explodes():
         )
     )
     assert bodies(run_pass("fuse-conv", net).graph) == ["conv+silu"]
+
+
+def test_a_prologue_ends_before_it_becomes_long():
+    """A where reads its operand three times: four in a row are too much in front of a conv."""
+    chain = "\n".join(
+        f"""%g{i} = greater(%s{i}, %t)
+        %m{i} = mul(%s{i}, %t)
+        %n{i} = neg(%s{i})
+        %s{i + 1} = where(%g{i}, %m{i}, %n{i})"""
+        for i in range(5)
+    )
+    net = parse_graph(
+        graph(
+            "%s0: f32[1,4,5,5]",
+            f"""%t = constant {{value=0.5}} : f32[]
+            {chain}
+            %w = constant {{value=random(1)}} : f32[4,4,1,1]
+            %y = conv(%s5, %w) {{strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}}
+            return %y""",
+        )
+    )
+    (body,) = bodies(run_pass("fuse-conv", net).graph)
+    assert 1 <= body.count("where") <= 3
