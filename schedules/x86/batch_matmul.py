@@ -21,6 +21,7 @@ from typing import Any
 
 from tvm import s_tir, te
 
+from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View
@@ -132,10 +133,8 @@ class BatchMatmul(Template):
         tiles = p.tiles(config)
         sch = s_tir.Schedule(compute(p, config, tiles, self.packs(task, config)))
         schedule(sch, config, p)
-        panel = p.depth * tiles.width if config.pack else 0
-        buffer = 2 * config.rows * tiles.width
         function = store_tiles(sch.mod["main"], tiles, p.parts)
-        return Lowered((function,), (panel + buffer) * 4 + 4096, PASS_CONFIG)
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
 def validate(p: Problem, config: Config) -> None:

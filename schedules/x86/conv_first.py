@@ -24,6 +24,7 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
+from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, const, guarded, materialise
@@ -97,8 +98,8 @@ class ConvFirst(Template):
         require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
         sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
         schedule(sch, config, p)
-        size = tile * p.lanes * 4 * 2 + band_bytes(p.shape, config)
-        return Lowered((sch.mod["main"],), size + 4096, PASS_CONFIG)
+        function = sch.mod["main"]
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
 def ranked(p: Problem, threads: int) -> list[Config]:

@@ -23,6 +23,7 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
+from ..common import workspace_bytes
 from ..task import Task
 from ..template import (
     InvalidConfig,
@@ -122,7 +123,7 @@ class ConvInt8(Template):
         schedule(sch, config)
         assert wide.row is not None
         function = wide.row.store(sch.mod["main"])
-        return Lowered((function,), tile * p.lanes * 4 + 1024, PASS_CONFIG)
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
 def packs_of(p: Problem, parts: Anchored, config: Config) -> dict[int, Pack]:

@@ -25,6 +25,7 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
+from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, const, guarded, materialise
@@ -124,9 +125,7 @@ class DepthwiseBlocked(Template):
         function = sch.mod["main"]
         if config.rows == 1 and not config.peel:
             function = skip_padding_rows(function, p.shape, p.shape.rows, reductions=2)
-        staged = p.parts.data.type.nbytes * 2 if p.parts.prologue else 0
-        size = tile * p.lanes * 4 * 2 + staged + 4096
-        return Lowered((function,), size, PASS_CONFIG)
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
 def filter_pack(p: Problem) -> Pack:

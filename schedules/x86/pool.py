@@ -23,6 +23,7 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.graph import Node
+from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, const, guarded, materialise
@@ -133,9 +134,8 @@ class Pool(Template):
         require(1 <= config.cols <= p.machine.registers, "cols is out of range", InvalidConfig)
         sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
         schedule(sch, config, p)
-        return Lowered(
-            (split_tails(sch.mod["main"]),), 2 * config.cols * p.lanes * 4 + 1024, PASS_CONFIG
-        )
+        function = split_tails(sch.mod["main"])
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
 def ranked(p: Problem, threads: int) -> list[Config]:
