@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from .. import plugin
 from ..codegen.progress import Progress
+from ..codegen.resolver import resolve
 from ..errors import UsageError
 from ..ir.whole_file import write_text_whole
 from . import inspection
 from .arguments import as_flag, as_levels, as_path, as_paths, as_paths_by_name, as_shapes, as_text
-from .compiling import compile_with, make_pipeline, open_cache, resolve
+from .compiling import compile_with, make_pipeline, open_cache
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool
 from .options import CompileOptions, parse_optimization
@@ -33,6 +34,7 @@ from .reports import (
 
 if TYPE_CHECKING:
     from ..ir.graph import Graph
+    from ..ir.target import Target
 
 __all__ = [
     "Progress",
@@ -47,6 +49,7 @@ __all__ = [
     "opt",
     "optimize",
     "pass_list",
+    "resolve_target",
     "run",
 ]
 
@@ -132,6 +135,18 @@ def _level(optimization: Mapping[str, int] | None) -> int:
     key = {"cuda": "enabled", "graph": "iterations"}
     pairs = as_levels("optimization", optimization)
     return parse_optimization([f"category:{n},{key.get(n, 'level')}:{v}" for n, v in pairs])
+
+
+# --- targets --------------------------------------------------------------------------------------
+
+
+def resolve_target(target: str = "llvm") -> Target:
+    """The facts of a target, given as `compile` takes it; `llvm` is this machine.
+
+    Raises:
+        TargetError: Another form, or an unknown CPU, feature, triple, model, device or flag.
+    """
+    return resolve(as_text("target", target))
 
 
 # --- graphs ---------------------------------------------------------------------------------------
