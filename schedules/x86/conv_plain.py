@@ -52,7 +52,7 @@ from .conv_shape import ConvShape, at_pixel, channel_block, group_shape
 from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .pixels import Row, in_tiles, row_of_pixels
 from .ranked import Ranked
-from .tiles import Machine, balance, chunks, rounds
+from .tiles import Machine, balance, chunks, overlapped, rounds
 
 __all__ = ["ConvPlain"]
 
@@ -163,7 +163,7 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         if copied * 4 > machine.l2 * 3 // 4:
             body *= 1.5
         again = machine.stream_cycles(panel * tiles * shape.groups, count // shape.groups - 1)
-        return max(body * count + again / 16, again) * balance(count, threads)
+        return overlapped(body * count, again) * balance(count, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, ConvPlainConfig)

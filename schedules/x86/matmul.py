@@ -57,6 +57,7 @@ from .tiles import (
     Machine,
     balance,
     chunks,
+    overlapped,
     rounds,
 )
 
@@ -172,7 +173,7 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
         waited = total * (PREFETCHED if prefetched else WAITED) / L3_BYTES_PER_CYCLE
         if config.chunk:
             waited += total * bands / L2_BYTES_PER_CYCLE * 0.25
-        return (max(body + again / 16, again) + waited) * balance(panels * bands, threads)
+        return (overlapped(body, again) + waited) * balance(panels * bands, threads)
 
     def space(self, task: Task) -> Iterable[Knobs]:
         best = self.ranked(task)[:10]
