@@ -41,7 +41,9 @@ from .tiles import Machine, balance, rounds
 
 __all__ = ["AttentionTemplate"]
 
-SERIAL_FLOPS = 500_000  # less is not worth a fork
+# A kernel of less has no parallel loop: it is done sooner than several threads have shared it out.
+# Ten times WAKE_FLOPS of codegen/plan.py, which decides about kernels that have one.
+FORK_FLOPS = 500_000
 STRIPS = 8  # that a block of keys is used for
 UNEVEN = 1.05  # of the time that threads would need if the work were cut evenly
 
@@ -112,7 +114,7 @@ class AttentionTemplate(Ranked[Attention, AttentionConfig]):
             block,
             config.strips if block else 1,
             config.bands,
-            task.threads > 1 and task.flops >= SERIAL_FLOPS,
+            task.threads > 1 and task.flops >= FORK_FLOPS,
         )
         function = write(parts, tiling)
         return Lowered((function,), workspace_bytes(function), pass_config(task.level))
