@@ -15,6 +15,7 @@ from .. import plugin
 from ..codegen.progress import Progress
 from ..codegen.resolver import resolve
 from ..errors import UsageError
+from ..ir import levels
 from ..ir.whole_file import write_text_whole
 from . import inspection
 from .arguments import as_flag, as_levels, as_path, as_paths, as_paths_by_name, as_shapes, as_text
@@ -22,7 +23,7 @@ from .compiling import compile_with, make_pipeline, open_cache
 from .digits import compile_and_read
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool
-from .options import DEFAULT_LEVEL, CompileOptions, PassOptions, parse_optimization
+from .options import CompileOptions, PassOptions, parse_optimization
 from .reports import (
     CacheReport,
     CompileReport,
@@ -156,7 +157,7 @@ def optimize(
     model: Graph | PathLike,
     passes: str = "",
     *,
-    level: int = DEFAULT_LEVEL,
+    level: int = levels.DEFAULT,
     target: str = "llvm",
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     plugins: Sequence[PathLike] = (),
@@ -182,7 +183,7 @@ def optimize_text(
     model: PathLike,
     passes: str = "",
     *,
-    level: int = DEFAULT_LEVEL,
+    level: int = levels.DEFAULT,
     target: str = "llvm",
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     plugins: Sequence[PathLike] = (),

@@ -9,6 +9,7 @@ from numbers import Integral
 from pathlib import Path
 
 from ..errors import UsageError
+from ..ir import levels
 from ..ir.target import TargetRequest
 
 __all__ = [
@@ -19,8 +20,6 @@ __all__ = [
     "parse_optimization",
 ]
 
-DEFAULT_LEVEL = 3
-LEVELS = range(1, 5)
 MAX_ID = 128
 LAYOUTS = ("NCHW", "NHWC")
 _OPTIMIZATION = "--optimization"
@@ -55,7 +54,7 @@ class CompileOptions:
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     layout: str = ""
     target: str = "llvm"
-    level: int = DEFAULT_LEVEL
+    level: int = levels.DEFAULT
     crc_check: bool = False
     model_id: str = ""
     dump_ir: Path | None = None
@@ -127,7 +126,7 @@ class PassOptions:
     """
 
     passes: str = ""
-    level: int = DEFAULT_LEVEL
+    level: int = levels.DEFAULT
     target: str = "llvm"
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
@@ -151,7 +150,7 @@ def parse_optimization(texts: Sequence[str]) -> int:
         UsageError: Another form, a level that does not exist, or a category that is not in this
             version (`cuda` and `graph`).
     """
-    level = DEFAULT_LEVEL
+    level = levels.DEFAULT
     for text in texts:
         items = dict(_pair(item, text) for item in text.split(","))
         category = items.pop("category", "")
@@ -193,7 +192,7 @@ def parse_assignment(texts: Sequence[str], flag: str) -> dict[str, str]:
 
 def _check_level(level: int, flag: str, hint: str) -> None:
     whole = isinstance(level, Integral) and not isinstance(level, bool)
-    if not whole or level not in LEVELS:
+    if not whole or level not in levels.LEVELS:
         raise UsageError(f"level {level!r} does not exist", flag, hint)
 
 
@@ -208,7 +207,7 @@ def _level(items: dict[str, str], text: str) -> int:
     value = items.pop("level", "")
     if items:
         raise UsageError(f"unknown key {next(iter(items))!r} in {text!r}", _OPTIMIZATION, _FORM)
-    if value not in [str(level) for level in LEVELS]:
+    if value not in [str(level) for level in levels.LEVELS]:
         raise UsageError(f"level {value!r} does not exist ({text})", _OPTIMIZATION, _FORM)
     return int(value)
 
