@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["LeipError", "Target", "__version__", "compile", "load", "optimize"]
+__all__ = ["LeipError", "Target", "__version__", "compile", "load", "optimize", "resolve_target"]
 
 if TYPE_CHECKING:
-    from .driver import compile, optimize
+    from .driver import compile, optimize, resolve_target
     from .errors import LeipError
     from .ir.target import Target
     from .runtime import load
@@ -26,6 +26,7 @@ _HOMES = {
     "compile": ".driver",
     "load": ".runtime",
     "optimize": ".driver",
+    "resolve_target": ".driver",
 }
 
 

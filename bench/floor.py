@@ -25,11 +25,12 @@ class Work:
 
 def work_of(model: Path) -> list[Work]:
     """The heavy work of a model, after leip's passes have folded what can be folded."""
-    from leip.driver.compiling import make_pipeline, resolve
+    from leip import resolve_target
+    from leip.driver.compiling import make_pipeline
     from leip.driver.files import read_graph
     from leip.passes.manager import PassManager
 
-    graph = PassManager(make_pipeline(2, resolve("llvm"), None)).run(read_graph(model, {}))
+    graph = PassManager(make_pipeline(2, resolve_target("llvm"), None)).run(read_graph(model, {}))
     work = []
     for kernel in graph.nodes():
         if kernel.op != "kernel":

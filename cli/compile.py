@@ -88,12 +88,17 @@ def command(
 ) -> None:
     """Compile an ONNX model into a self-contained shared object."""
     from .. import driver
-    from ..driver.options import CompileOptions, parse_assignment, parse_optimization
+    from ..driver.options import (
+        CompileOptions,
+        parse_assignment,
+        parse_input_shapes,
+        parse_optimization,
+    )
 
     options = CompileOptions(
         input_path=input_path,
         output_path=output_path,
-        input_shapes=driver.parse_input_shapes(input_shapes or ()),
+        input_shapes=parse_input_shapes(input_shapes or ()),
         layout=layout,
         target=target,
         level=parse_optimization(optimization or ()),

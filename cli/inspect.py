@@ -25,8 +25,9 @@ def command(
 ) -> None:
     """Show what is in a model or a compiled object: inputs, ops, kernels, sizes."""
     from .. import driver
+    from ..driver.options import parse_input_shapes
 
-    shapes = driver.parse_input_shapes(input_shapes or ())
+    shapes = parse_input_shapes(input_shapes or ())
     sections = driver.inspect(input_path, input_shapes=shapes, plugins=tuple(plugin or ()))
     for section in sections:
         table(section.rows, header=section.header, title=section.title)

@@ -47,6 +47,7 @@ def command(
 ) -> None:
     """Run passes on an ONNX model or on IR text and print the text."""
     from .. import driver
+    from ..driver.options import parse_input_shapes
     from ..errors import UsageError
 
     plugins = tuple(plugin or ())
@@ -55,11 +56,11 @@ def command(
         return
     if path is None:
         raise UsageError("no input is given", "leip opt", "leip opt IN -p PASSES, or --list")
-    report = driver.opt(
+    report = driver.optimize_text(
         path,
         passes,
         level=level,
-        input_shapes=driver.parse_input_shapes(input_shapes or ()),
+        input_shapes=parse_input_shapes(input_shapes or ()),
         target=target,
         verify=verify,
         plugins=plugins,

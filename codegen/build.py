@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import BuildError
+from ..ir import levels
 from ..ir.graph import Graph, Node
 from ..ir.structure import KernelAttrs
 from ..ir.target import Target
@@ -54,7 +55,7 @@ class BuildOptions:
 
     target: Target
     threads: int = 1
-    level: int = 3
+    level: int = levels.DEFAULT
     cc: str = ""
     crc: bool = False
     model: ModelFacts = field(default_factory=ModelFacts)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..ir import levels
 from ..ir.target import Target
 from ..schedules.task import Task
 from ..schedules.template import Lowered
@@ -60,7 +61,7 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
         functions[name] = function.with_attr("global_symbol", name)
     module = tvm.IRModule(functions).with_attr("system_lib_prefix", PREFIX)
     config = dict(lowered.pass_config)
-    if level >= 2:
+    if level >= levels.FUSED:
         config["tirx.disable_assert"] = True
     try:
         library = _build(module, config, target)

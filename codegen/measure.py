@@ -18,7 +18,7 @@ from .build import BuildOptions, build_object
 from .cache import KernelCache
 from .cold import cold_seconds
 from .kernel_build import WorkerPool
-from .resolver import LlvmResolver
+from .resolver import runs_here
 from .task_graph import task_graph
 from .toolchain import find_toolchain, run_compiler
 from .verify import tolerance_of, verify_object
@@ -156,7 +156,7 @@ def bench_kernel(
         TargetError: If the task's target cannot run here.
         BuildError: If it cannot be built.
     """
-    if reason := LlvmResolver().runs_here(task.target):
+    if reason := runs_here(task.target):
         raise TargetError(f"the kernel cannot run here: {reason}", "kernel bench")
     overrides = {task.key: override} if override is not None else {}
     options = BuildOptions(task.target, task.threads, task.level, cc, overrides=overrides)

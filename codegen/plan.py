@@ -18,9 +18,10 @@ from .views import Views, find_views
 
 __all__ = ["Argument", "Buffer", "Io", "Kernel", "Place", "Plan", "Step", "make_plan"]
 
-# A kernel below both limits is done before a second thread has heard of it.
-SERIAL_FLOPS = 50_000
-SERIAL_BYTES = 32 << 10
+# A kernel below both limits is done before a second thread has heard of it: its parallel loop runs
+# on one thread, and no worker is woken.
+WAKE_FLOPS = 50_000
+WAKE_BYTES = 32 << 10
 
 
 class Place(enum.Enum):
@@ -268,7 +269,7 @@ class _Planner:
             kernel.config,
             kernel.flops,
             moved,
-            kernel.flops < SERIAL_FLOPS and moved < SERIAL_BYTES,
+            kernel.flops < WAKE_FLOPS and moved < WAKE_BYTES,
             node,
         )
 

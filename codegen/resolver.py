@@ -21,7 +21,7 @@ from ..runtime.sources import cpu_features
 from .cpus import CPUS, DEFAULTS, DEVICES, MODELS, REQUIRED, UNCHECKED, UNUSED
 from .host_caches import host_caches
 
-__all__ = ["LlvmResolver", "checked_features", "tvm_target"]
+__all__ = ["checked_features", "resolve", "runs_here", "tvm_target"]
 
 # Machine part of a triple -> (its usual name, our name of the architecture).
 MACHINES = {
@@ -33,63 +33,62 @@ MACHINES = {
 FLAGS = ("mcpu", "mtriple", "mattr", "device", "model")
 
 
-class LlvmResolver:
-    """The `TargetResolver` that asks LLVM."""
+def resolve(text: str) -> Target:
+    """The facts of a target, given as it is typed after `--target`.
 
-    def resolve(self, request: TargetRequest) -> Target:
-        """The target's facts.
+    `llvm` alone, or with `-mcpu=native`, is this machine: LLVM's name of its CPU and those of
+    its features that are really there (hypervisors mask some), and its caches as they are.
+    `-mcpu` wins over `-model`.
 
-        `llvm` alone, or with `-mcpu=native`, is this machine: LLVM's name of its CPU and those of
-        its features that are really there (hypervisors mask some), and its caches as they are.
-        `-mcpu` wins over `-model`.
-
-        Raises:
-            TargetError: An unknown CPU, feature, triple, model, device or flag.
-        """
-        if request.kind != "llvm":
+    Raises:
+        TargetError: Another form, or an unknown CPU, feature, triple, model, device or flag.
+    """
+    request = TargetRequest.parse(text)
+    if request.kind != "llvm":
+        raise TargetError(
+            f"target {request.kind!r} is not in this version",
+            "--target",
+            "use llvm [-mcpu=… -mtriple=… -mattr=…]",
+        )
+    for name, _ in request.flags:
+        if name not in FLAGS:
             raise TargetError(
-                f"target {request.kind!r} is not in this version",
+                f"the flag -{name} is not supported",
                 "--target",
-                "use llvm [-mcpu=… -mtriple=… -mattr=…]",
+                f"supported: {', '.join('-' + flag for flag in FLAGS)}"
+                + ("; the ABI follows from -mtriple" if name.endswith("abi") else ""),
             )
-        for name, _ in request.flags:
-            if name not in FLAGS:
-                raise TargetError(
-                    f"the flag -{name} is not supported",
-                    "--target",
-                    f"supported: {', '.join('-' + flag for flag in FLAGS)}"
-                    + ("; the ABI follows from -mtriple" if name.endswith("abi") else ""),
-                )
-        cpu = _wanted_cpu(request)
-        triple = _wanted_triple(request, cpu)
-        machine, arch = MACHINES[triple.split("-", 1)[0]]
-        here = cpu == "native" or (not cpu and _is_host_triple(triple) and not _device(request))
-        if here:
-            if not _is_host_triple(triple):
-                raise TargetError(f"the CPU of this machine is not an {machine}", "-mcpu=native")
-            cpu = _host_cpu()
-        cpu = cpu or {"x86_64": "x86-64", "aarch64": "generic"}[machine]
-        _check_cpu(cpu, triple)
-        features = _features(triple, cpu, ())
-        if here:
-            features &= _host_features(arch)
-        features = _with_attributes(triple, cpu, arch, features, request)
-        if missing := [name for name in REQUIRED[arch] if name not in features]:
-            raise TargetError(
-                f"code for {triple} needs {', '.join(missing)}: floats are passed in its registers",
-                "--target",
-                "leave out the -mattr that turns it off",
-            )
-        target = _facts(arch, triple, cpu, features)
-        return dataclasses.replace(target, caches=host_caches(target.caches)) if here else target
+    cpu = _wanted_cpu(request)
+    triple = _wanted_triple(request, cpu)
+    machine, arch = MACHINES[triple.split("-", 1)[0]]
+    here = cpu == "native" or (not cpu and _is_host_triple(triple) and not _device(request))
+    if here:
+        if not _is_host_triple(triple):
+            raise TargetError(f"the CPU of this machine is not an {machine}", "-mcpu=native")
+        cpu = _host_cpu()
+    cpu = cpu or {"x86_64": "x86-64", "aarch64": "generic"}[machine]
+    _check_cpu(cpu, triple)
+    features = _features(triple, cpu, ())
+    if here:
+        features &= _host_features(arch)
+    features = _with_attributes(triple, cpu, arch, features, request)
+    if missing := [name for name in REQUIRED[arch] if name not in features]:
+        raise TargetError(
+            f"code for {triple} needs {', '.join(missing)}: floats are passed in its registers",
+            "--target",
+            "leave out the -mattr that turns it off",
+        )
+    target = _facts(arch, triple, cpu, features)
+    return dataclasses.replace(target, caches=host_caches(target.caches)) if here else target
 
-    def runs_here(self, target: Target) -> str:
-        """Why this machine cannot run the target's code; empty if it can."""
-        machine = target.triple.split("-", 1)[0]
-        if not _is_host_triple(target.triple):
-            return f"this machine is {platform.machine()}, the target is {machine}"
-        missing = [name for name in target.features if name not in _host_features(target.arch)]
-        return f"this CPU lacks {', '.join(missing)}" if missing else ""
+
+def runs_here(target: Target) -> str:
+    """Why this machine cannot run the target's code; empty if it can."""
+    machine = target.triple.split("-", 1)[0]
+    if not _is_host_triple(target.triple):
+        return f"this machine is {platform.machine()}, the target is {machine}"
+    missing = [name for name in target.features if name not in _host_features(target.arch)]
+    return f"this CPU lacks {', '.join(missing)}" if missing else ""
 
 
 def tvm_target(target: Target) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MismatchError, UsageError
+from ..ir import levels
 from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.interpreter import evaluate_node, run_region
@@ -84,7 +85,7 @@ class VerifyReport:
 
 def tolerance_of(level: int) -> float:
     """Allowed error as a part of how far an output moves; level 4 may change algorithms."""
-    return 5e-3 if level >= 4 else 5e-4
+    return 5e-3 if level >= levels.ALGORITHMS else 5e-4
 
 
 def verify_object(

@@ -7,21 +7,23 @@ or running a compiled object needs neither.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import plugin
 from ..codegen.progress import Progress
+from ..codegen.resolver import resolve
 from ..errors import UsageError
+from ..ir import levels
 from ..ir.whole_file import write_text_whole
 from . import inspection
 from .arguments import as_flag, as_levels, as_path, as_paths, as_paths_by_name, as_shapes, as_text
-from .compiling import compile_with, make_pipeline, open_cache, resolve
+from .compiling import compile_with, make_pipeline, open_cache
+from .digits import compile_and_read
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool
-from .options import CompileOptions, parse_optimization
+from .options import CompileOptions, PassOptions, parse_optimization
 from .reports import (
     CacheReport,
     CompileReport,
@@ -33,6 +35,7 @@ from .reports import (
 
 if TYPE_CHECKING:
     from ..ir.graph import Graph
+    from ..ir.target import Target
 
 __all__ = [
     "Progress",
@@ -44,9 +47,10 @@ __all__ = [
     "demo",
     "inspect",
     "kernel_bench",
-    "opt",
     "optimize",
+    "optimize_text",
     "pass_list",
+    "resolve_target",
     "run",
 ]
 
@@ -134,23 +138,26 @@ def _level(optimization: Mapping[str, int] | None) -> int:
     return parse_optimization([f"category:{n},{key.get(n, 'level')}:{v}" for n, v in pairs])
 
 
+# --- targets --------------------------------------------------------------------------------------
+
+
+def resolve_target(target: str = "llvm") -> Target:
+    """The facts of a target, given as `compile` takes it; `llvm` is this machine.
+
+    Raises:
+        TargetError: Another form, or an unknown CPU, feature, triple, model, device or flag.
+    """
+    return resolve(as_text("target", target))
+
+
 # --- graphs ---------------------------------------------------------------------------------------
-
-
-def parse_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Shapes by name from repeated `NAME:1,3,224,224`. Raises UsageError."""
-    if not texts:
-        return {}
-    from ..ir.onnx import parse_input_shapes as parse
-
-    return parse(texts)
 
 
 def optimize(
     model: Graph | PathLike,
     passes: str = "",
     *,
-    level: int = 3,
+    level: int = levels.DEFAULT,
     target: str = "llvm",
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     plugins: Sequence[PathLike] = (),
@@ -168,40 +175,32 @@ def optimize(
     Returns:
         The improved graph.
     """
-    from ..ir.graph import Graph
-
-    plugin.load(as_paths("plugins", plugins))
-    shapes = as_shapes("input_shapes", input_shapes)
-    passes, target = as_text("passes", passes), as_text("target", target)
-    level = _level({"kernel": level})
-    graph = (
-        model.copy() if isinstance(model, Graph) else read_graph(as_path("model", model), shapes)
-    )
-    return _run_passes(graph, passes, level, target)[0]
+    options = _pass_options(passes, level, target, input_shapes, plugins)
+    return _run_passes(_source(model, options), options)[0]
 
 
-def opt(
-    path: PathLike,
-    passes: str,
+def optimize_text(
+    model: PathLike,
+    passes: str = "",
     *,
-    level: int = 3,
-    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    level: int = levels.DEFAULT,
     target: str = "llvm",
-    verify: bool = False,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
     plugins: Sequence[PathLike] = (),
+    verify: bool = False,
     output: PathLike | None = None,
 ) -> OptReport:
-    """`leip opt`: the text of a graph before and after passes.
+    """`leip opt`: as `optimize`, from text to text.
 
     With `output` the text goes there, and large constants, which the text names by hash, into an
     `.npz` beside it, where `read_graph` looks for them.
     """
     from ..ir.text import constants, print_graph
 
-    plugin.load(plugins)
-    graph = read_graph(path, input_shapes)
+    options = _pass_options(passes, level, target, input_shapes, plugins)
+    graph = _source(model, options)
     before = print_graph(graph)
-    graph, refusals = _run_passes(graph, passes, level, target, verify_level=2 if verify else None)
+    graph, refusals = _run_passes(graph, options, verify_level=2 if verify else None)
     after = print_graph(graph)
     if output is not None:
         pool = {name: constant.array for name, constant in constants(graph).items()}
@@ -209,6 +208,49 @@ def opt(
             write_pool(Path(output).with_suffix(".npz"), pool)
         write_text_whole(output, after)
     return OptReport(before, after, before != after, refusals)
+
+
+def _pass_options(
+    passes: str,
+    level: int,
+    target: str,
+    input_shapes: Mapping[str, Sequence[int]] | None,
+    plugins: Sequence[PathLike],
+) -> PassOptions:
+    """What `optimize` and `leip opt` are given, checked."""
+    return PassOptions(
+        passes=as_text("passes", passes),
+        level=level,
+        target=as_text("target", target),
+        input_shapes=as_shapes("input_shapes", input_shapes),
+        plugins=as_paths("plugins", plugins),
+    )
+
+
+def _source(model: Graph | PathLike, options: PassOptions) -> Graph:
+    """A graph of one's own to run passes on."""
+    from ..ir.graph import Graph
+
+    plugin.load(options.plugins)
+    if isinstance(model, Graph):
+        return model.copy()
+    return read_graph(as_path("model", model), options.input_shapes)
+
+
+def _run_passes(
+    graph: Graph, options: PassOptions, verify_level: int | None = None
+) -> tuple[Graph, tuple[str, ...]]:
+    """The graph after the passes, and what they recognised and refused."""
+    from ..passes.manager import PassManager
+    from ..passes.spec import parse_pipeline
+
+    if options.passes:
+        steps = parse_pipeline(options.passes)
+    else:
+        steps = make_pipeline(options.level, resolve(options.target), "")
+    manager = PassManager(steps, verify_level=verify_level)
+    graph = manager.run(graph)
+    return graph, tuple(text for record in manager.records for text in record.refusals)
 
 
 def pass_list(plugins: Sequence[PathLike] = ()) -> list[tuple[str, str, str]]:
@@ -221,19 +263,6 @@ def pass_list(plugins: Sequence[PathLike] = ()) -> list[tuple[str, str, str]]:
         options = ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(step))
         rows.append((name, options, step.summary()))
     return rows
-
-
-def _run_passes(
-    graph: Graph, passes: str, level: int, target: str, verify_level: int | None = None
-) -> tuple[Graph, tuple[str, ...]]:
-    """The graph after the passes, and what they recognised and refused."""
-    from ..passes.manager import PassManager
-    from ..passes.spec import parse_pipeline
-
-    steps = parse_pipeline(passes) if passes else make_pipeline(level, resolve(target), "")
-    manager = PassManager(steps, verify_level=verify_level)
-    graph = manager.run(graph)
-    return graph, tuple(text for record in manager.records for text in record.refusals)
 
 
 # --- inspect --------------------------------------------------------------------------------------
@@ -310,25 +339,4 @@ def cache_clear(cache_dir: PathLike | None = None) -> CacheReport:
 
 def demo(output_path: PathLike, *, jobs: int = 0, progress: Progress | None = None) -> DemoReport:
     """Compile the digits network that comes with leip and run it on its test images."""
-    import statistics
-    from importlib import resources
-
-    import numpy as np
-
-    examples = resources.files("leip.examples")
-    with resources.as_file(examples / "digits_mobile.onnx") as model:
-        compiled = compile(model, output_path, jobs=jobs, progress=progress)
-    with resources.as_file(examples / "digits_test.npz") as file, np.load(file) as data:
-        images, labels = data["image"], data["label"].astype(np.int64)
-    times = []
-    answers = []
-    with open_engine(compiled.path) as engine:
-        engine.warm_up(3)
-        for image in images:
-            feed = (image[np.newaxis] / np.float32(255)).astype(np.float32)
-            started = time.perf_counter()
-            result = engine.infer({"image": feed})
-            times.append(time.perf_counter() - started)
-            answers.append(int(result["logits"].argmax()))
-    median = statistics.median(times)
-    return DemoReport(compiled, images[:, 0], labels, np.array(answers), median)
+    return compile_and_read(as_path("output_path", output_path), jobs, progress or _silent)

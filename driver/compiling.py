@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import plugin
 from ..codegen.progress import Clock, Progress
+from ..codegen.resolver import resolve, runs_here
 from ..errors import UsageError
 from ..ir.whole_file import write_text_whole
 from .files import PathLike, load_array, read_graph, safe_stems
@@ -149,14 +150,6 @@ def _verify(
     return report.errors
 
 
-def resolve(target: str) -> Target:
-    """The facts of a target, given as it is typed after `--target`. Raises TargetError."""
-    from ..codegen.resolver import LlvmResolver
-    from ..ir.target import TargetRequest
-
-    return LlvmResolver().resolve(TargetRequest.parse(target))
-
-
 def make_pipeline(level: int, target: Target, layout: str) -> list[Pass]:
     """The passes of a level; `layout` is that of image inputs and outputs, "" as in the model."""
     from ..ir.layout import Layout
@@ -167,9 +160,7 @@ def make_pipeline(level: int, target: Target, layout: str) -> list[Pass]:
 
 def _check_runs_here(target: Target) -> None:
     """Raises UsageError if code for the target cannot be run on this machine."""
-    from ..codegen.resolver import LlvmResolver
-
-    reason = LlvmResolver().runs_here(target)
+    reason = runs_here(target)
     if reason:
         raise UsageError(
             f"the object cannot be verified here: {reason}",

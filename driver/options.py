@@ -9,12 +9,17 @@ from numbers import Integral
 from pathlib import Path
 
 from ..errors import UsageError
+from ..ir import levels
 from ..ir.target import TargetRequest
 
-__all__ = ["CompileOptions", "parse_assignment", "parse_optimization"]
+__all__ = [
+    "CompileOptions",
+    "PassOptions",
+    "parse_assignment",
+    "parse_input_shapes",
+    "parse_optimization",
+]
 
-DEFAULT_LEVEL = 3
-LEVELS = range(1, 5)
 MAX_ID = 128
 LAYOUTS = ("NCHW", "NHWC")
 _OPTIMIZATION = "--optimization"
@@ -49,7 +54,7 @@ class CompileOptions:
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     layout: str = ""
     target: str = "llvm"
-    level: int = DEFAULT_LEVEL
+    level: int = levels.DEFAULT
     crc_check: bool = False
     model_id: str = ""
     dump_ir: Path | None = None
@@ -63,8 +68,7 @@ class CompileOptions:
 
     def __post_init__(self) -> None:
         """Raises UsageError for anything that can be seen to be wrong without reading a file."""
-        if self.level not in LEVELS:
-            raise UsageError(f"level {self.level} does not exist", _OPTIMIZATION, _FORM)
+        _check_level(self.level, _OPTIMIZATION, _FORM)
         if self.layout and self.layout not in LAYOUTS:
             raise UsageError(
                 f"unknown layout {self.layout!r}", "--layout", f"known: {', '.join(LAYOUTS)}"
@@ -109,6 +113,29 @@ class CompileOptions:
         return int(self.jobs) or usable_cpus()
 
 
+@dataclass(frozen=True)
+class PassOptions:
+    """What `leip opt` and `leip.optimize` take beside a graph.
+
+    Attributes:
+        passes: Passes to run, as text; "" is the pipeline of `level`.
+        level: Optimization level 1-4 of the pipeline.
+        target: Target of the pipeline, as `CompileOptions` has it.
+        input_shapes: Shapes by input name, for dynamic dimensions.
+        plugins: Python files that register passes.
+    """
+
+    passes: str = ""
+    level: int = levels.DEFAULT
+    target: str = "llvm"
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    plugins: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a level that does not exist."""
+        _check_level(self.level, "level", "levels are 1 to 4")
+
+
 def usable_cpus() -> int:
     """CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
@@ -123,7 +150,7 @@ def parse_optimization(texts: Sequence[str]) -> int:
         UsageError: Another form, a level that does not exist, or a category that is not in this
             version (`cuda` and `graph`).
     """
-    level = DEFAULT_LEVEL
+    level = levels.DEFAULT
     for text in texts:
         items = dict(_pair(item, text) for item in text.split(","))
         category = items.pop("category", "")
@@ -142,6 +169,15 @@ def parse_optimization(texts: Sequence[str]) -> int:
     return level
 
 
+def parse_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes by name from repeated `NAME:1,3,224,224`. Raises UsageError."""
+    if not texts:
+        return {}
+    from ..ir.onnx import parse_input_shapes as parse
+
+    return parse(texts)
+
+
 def parse_assignment(texts: Sequence[str], flag: str) -> dict[str, str]:
     """`name=value` by name; a lone value stands under "". Raises UsageError for a name twice."""
     result: dict[str, str] = {}
@@ -152,6 +188,12 @@ def parse_assignment(texts: Sequence[str], flag: str) -> dict[str, str]:
             raise UsageError(f"{name or 'the input'} is given twice", flag, "give each name once")
         result[name] = value
     return result
+
+
+def _check_level(level: int, flag: str, hint: str) -> None:
+    whole = isinstance(level, Integral) and not isinstance(level, bool)
+    if not whole or level not in levels.LEVELS:
+        raise UsageError(f"level {level!r} does not exist", flag, hint)
 
 
 def _pair(item: str, text: str) -> tuple[str, str]:
@@ -165,7 +207,7 @@ def _level(items: dict[str, str], text: str) -> int:
     value = items.pop("level", "")
     if items:
         raise UsageError(f"unknown key {next(iter(items))!r} in {text!r}", _OPTIMIZATION, _FORM)
-    if value not in [str(level) for level in LEVELS]:
+    if value not in [str(level) for level in levels.LEVELS]:
         raise UsageError(f"level {value!r} does not exist ({text})", _OPTIMIZATION, _FORM)
     return int(value)
 

@@ -1,14 +1,12 @@
 """Facts about targets, as plain data: no TVM, no LLVM.
 
-What LLVM knows about a CPU (its features, its real name) is asked through a `TargetResolver`,
-which codegen fills.
+What LLVM knows about a CPU (its features, its real name) is asked by `codegen/resolver.py`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from ..errors import TargetError
 from .dtypes import DType
@@ -46,7 +44,7 @@ class Target:
     features: tuple[str, ...]
     vector_bits: int
     vector_registers: int
-    caches: Caches = field(default=Caches(32 << 10, 512 << 10, 2 << 20))
+    caches: Caches
     fma_ports: int = 2
 
     def has(self, feature: str) -> bool:
@@ -135,15 +133,3 @@ class TargetRequest:
                 )
             flags.append((match[1], match[2]))
         return cls(kind, model, tuple(flags))
-
-
-class TargetResolver(Protocol):
-    """Turns a request into facts."""
-
-    def resolve(self, request: TargetRequest) -> Target:
-        """The target's facts. Raises TargetError for unknown CPUs, features and models."""
-        ...
-
-    def runs_here(self, target: Target) -> str:
-        """Why this machine cannot run the target's code; empty if it can."""
-        ...

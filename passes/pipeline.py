@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import UsageError
+from ..ir import levels
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
 from ..ir.target import Target
@@ -29,8 +30,6 @@ from .recognize_norms import RecognizeNorms
 from .registry import with_plugins
 from .wrap_kernels import WrapKernels
 
-LEVELS = (1, 2, 3, 4)
-
 
 def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> list[Pass]:
     """The passes of an optimization level, plugins in their places.
@@ -44,21 +43,21 @@ def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> lis
     Raises:
         UsageError: There is no such level, or an I/O layout is asked for below level 3.
     """
-    if level not in LEVELS:
+    if level not in levels.LEVELS:
         raise UsageError(f"there is no level {level}", "--optimization", "levels are 1 to 4")
-    if io_layout is not None and not io_layout.is_plain and level < 3:
+    if io_layout is not None and not io_layout.is_plain and level < levels.LAYOUTS:
         raise UsageError(
             f"images can be converted to {io_layout} at level 3 and above only",
             "--layout",
             "leave --layout out, or use --optimization category:kernel,level:3",
         )
     layout = str(io_layout) if io_layout is not None and not io_layout.is_plain else ""
-    if level == 1:
+    if level == levels.ORACLE:
         return with_plugins(_plain())
     return with_plugins(
         [
-            *_fused(layout, _attention(target) if level >= 3 else ()),
-            *(_laid_out(target) if level >= 3 else ()),
+            *_fused(layout, _attention(target) if level >= levels.LAYOUTS else ()),
+            *(_laid_out(target) if level >= levels.LAYOUTS else ()),
             OrderNodes(),
         ]
     )

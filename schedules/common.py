@@ -9,6 +9,7 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
+from ..ir import levels
 from ..ir.dtypes import DType
 from .task import Task
 from .template import Lowered
@@ -30,7 +31,7 @@ PARTITION = {"s_tir.LoopPartition": {"partition_const_loop": True}}
 
 def pass_config(level: int, *, partition: bool = False) -> dict[str, Any]:
     """PassContext entries: level 1 keeps all checks; `partition` peels borders and tails."""
-    config: dict[str, Any] = {"tirx.disable_assert": level >= 2}
+    config: dict[str, Any] = {"tirx.disable_assert": level >= levels.FUSED}
     if partition:
         config.update(PARTITION)
     return config

@@ -8,6 +8,7 @@ from typing import Any
 
 from tvm import tirx
 
+from ..ir import levels
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
 from ..ir.types import TensorType
@@ -42,7 +43,7 @@ class Context:
 
     def __init__(self, level: int, layouts: Mapping[int, Layout] | None = None) -> None:
         self.level = level
-        self.math = MathLibrary(fast=level >= 2)
+        self.math = MathLibrary(fast=level >= levels.FUSED)
         self.layouts = dict(layouts or {})
         self.row_lanes = 0
         self.stages: list[str] = []

@@ -10,6 +10,7 @@ import importlib
 from dataclasses import dataclass, field
 
 from ..errors import UsageError
+from ..ir import levels
 from .task import Task
 from .template import Knobs, NotApplicable, Template
 
@@ -131,9 +132,10 @@ def select(task: Task, override: Override | None = None) -> Choice:
             raise UsageError(f"template {chosen.name} cannot take this task: {no}") from no
         config = chosen.Config.from_text(override.config, chosen.default(task))
         return Choice(chosen, config, f"{chosen.name}: asked for")
+    plain = task.level <= levels.ORACLE
     reasons: list[str] = []
     for candidate in templates():
-        if task.level <= 1 and candidate.name != GENERIC:
+        if plain and candidate.name != GENERIC:
             continue
         try:
             candidate.check(task)
@@ -141,7 +143,7 @@ def select(task: Task, override: Override | None = None) -> Choice:
         except NotApplicable as no:
             reasons.append(f"{candidate.name}: no, {no}")
             continue
-        reasons.append(f"{candidate.name}: yes" + (", level 1" if task.level <= 1 else ""))
+        reasons.append(f"{candidate.name}: yes" + (", level 1" if plain else ""))
         config = candidate.default(task)
         if override is not None and override.config:
             config = type(config).from_text(override.config, config)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ..errors import ParseError
+from ..ir import levels
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
 from ..ir.parse import parse_graph
@@ -43,7 +44,7 @@ class Task:
     body: Graph
     target: Target
     threads: int = 1
-    level: int = 3
+    level: int = levels.DEFAULT
     constants: tuple[int, ...] = ()
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import leip
+from leip import driver
 from leip.errors import UsageError
 
 
@@ -61,16 +63,19 @@ def test_compile(tmp_path: Path, name: str, value: Any, message: str) -> None:
     [
         ("model", 3, "model must be a path"),
         ("passes", ["cse"], "passes must be a str"),
-        ("level", 7, "level '7' does not exist"),
+        ("level", 7, "level 7 does not exist"),
         ("level", "high", "level 'high' does not exist"),
         ("target", None, "target must be a str"),
         ("input_shapes", "x:1", "input_shapes must be a dict"),
         ("plugins", "my.py", "plugins must be a list of paths"),
     ],
 )
-def test_optimize(tiny_onnx: Path, name: str, value: Any, message: str) -> None:
+@pytest.mark.parametrize("optimize", [leip.optimize, driver.optimize_text])
+def test_optimize(
+    tiny_onnx: Path, optimize: Callable[..., Any], name: str, value: Any, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
-        leip.optimize(**{"model": tiny_onnx, name: value})
+        optimize(**{"model": tiny_onnx, name: value})
 
 
 def test_numpy_and_bytes_are_taken(tiny_onnx: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import leip
 
-NAMES = ["LeipError", "Target", "__version__", "compile", "load", "optimize"]
+NAMES = ["LeipError", "Target", "__version__", "compile", "load", "optimize", "resolve_target"]
 
 
 def test_names() -> None:
@@ -31,6 +31,7 @@ def test_compile_and_load_keep_their_parameters() -> None:
         "dump_ir, verify, verify_inputs, threads, jobs, plugins, cache_dir, cc, progress"
     )
     assert parameters(leip.optimize) == "model, passes, level, target, input_shapes, plugins"
+    assert parameters(leip.resolve_target) == "target"
     assert parameters(leip.load) == (
         "path, inference_context, threads, crc_check, flush_denormals, map_weights"
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ...ir import levels
 from ...ir.dtypes import DType
 from .. import common
 from ..lower import channel_packs, lower_body
@@ -37,7 +38,7 @@ class PlainTemplate(Template):
         """Takes everything."""
 
     def default(self, task: Task) -> PlainConfig:
-        return PlainConfig(vectorize=task.level >= 2 and task.target.vector_bits > 0)
+        return PlainConfig(vectorize=task.level >= levels.FUSED and task.target.vector_bits > 0)
 
     def space(self, task: Task) -> Iterable[PlainConfig]:
         default = self.default(task)
@@ -49,7 +50,7 @@ class PlainTemplate(Template):
                     yield config
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
-        return channel_packs(task) if task.level >= 2 else {}
+        return channel_packs(task) if task.level >= levels.FUSED else {}
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, PlainConfig)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tvm import te
 
+from ...ir import levels
 from ...ir.dtypes import DType
 from ...ir.graph import Node, Value
 from ...ir.op import Pattern
@@ -86,7 +87,7 @@ def anchored(
         NotApplicable: If the body is of another form.
     """
     require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
-    require(task.level >= 2, "level 1 has plain loops only")
+    require(task.level >= levels.FUSED, "level 1 has plain loops only")
     node = next((node for node in task.nodes if node.op == op), None)
     if node is None:
         raise NotApplicable(f"no {op} in the body")

@@ -28,24 +28,28 @@ take 85 %, exp 6 %, the rest of softmax 5 %, packing 4 %), 12 of 197 tokens 82 %
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..common import pass_config, workspace_bytes
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, knob, require
 from .attention_code import Tiling, write
 from .attention_parts import Attention, attention
+from .ranked import Ranked
 from .tiles import Machine, balance, rounds
 
 __all__ = ["AttentionTemplate"]
 
-SERIAL_FLOPS = 500_000  # less is not worth a fork
+# A kernel of less has no parallel loop: it is done sooner than several threads have shared it out.
+# Ten times WAKE_FLOPS of codegen/plan.py, which decides about kernels that have one.
+FORK_FLOPS = 500_000
+STRIPS = 8  # that a block of keys is used for
 UNEVEN = 1.05  # of the time that threads would need if the work were cut evenly
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class AttentionConfig(Knobs):
     """Knobs of AttentionTemplate.
 
     Attributes:
@@ -65,23 +69,35 @@ class Config(Knobs):
     bands: int = knob(1)
 
 
-class AttentionTemplate(Template):
+class AttentionTemplate(Ranked[Attention, AttentionConfig]):
     """See the module's docstring."""
 
     name = "attention_f32_strips__x86"
-    Config = Config
+    Config = AttentionConfig
 
-    def check(self, task: Task) -> None:
-        attention(task)
+    def problem(self, task: Task) -> Attention:
+        return attention(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(attention(task))[0]
+    def configs(self, p: Attention) -> Iterator[AttentionConfig]:
+        key_vectors, value_vectors = panel_vectors(p)
+        for rows in range(1, min(p.rows, p.machine.registers) + 1):
+            widest = [v for v in range(1, 9) if p.machine.fits(v, rows)]
+            if not widest:
+                return
+            keys, values = min(widest[-1], key_vectors), min(widest[-1], value_vectors)
+            yield AttentionConfig(
+                rows, keys, values, block_of(p, rows, keys), STRIPS, bands_of(p, rows)
+            )
 
-    def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked(attention(task))[:12]
+    def cost(self, p: Attention, config: AttentionConfig, threads: int) -> float:
+        key_vectors, value_vectors = panel_vectors(p)
+        rows = config.rows
+        strip = p.depth * panels_cycles(p.machine, rows, key_vectors, config.key_vectors)
+        strip += p.keys * panels_cycles(p.machine, rows, value_vectors, config.value_vectors)
+        return strip * rounds(p.rows, rows)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, AttentionConfig)
         parts = attention(task)
         lanes = parts.machine.lanes
         sizes = (config.rows, config.key_vectors, config.value_vectors, config.strips, config.bands)
@@ -98,31 +114,15 @@ class AttentionTemplate(Template):
             block,
             config.strips if block else 1,
             config.bands,
-            task.threads > 1 and task.flops >= SERIAL_FLOPS,
+            task.threads > 1 and task.flops >= FORK_FLOPS,
         )
         function = write(parts, tiling)
         return Lowered((function,), workspace_bytes(function), pass_config(task.level))
 
 
-def ranked(p: Attention) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    machine, costs = p.machine, {}
-    key_vectors = rounds(p.keys, machine.lanes)
-    value_vectors = rounds(p.width, machine.lanes)
-    for rows in range(1, min(p.rows, machine.registers) + 1):
-        widest = [v for v in range(1, 9) if machine.fits(v, rows)]
-        if not widest:
-            break
-        keys, values = min(widest[-1], key_vectors), min(widest[-1], value_vectors)
-        block = block_of(p, rows, keys)
-        strip = p.depth * panels_cycles(machine, rows, key_vectors, keys)
-        strip += p.keys * panels_cycles(machine, rows, value_vectors, values)
-        config = Config(rows, keys, values, block, STRIPS, bands_of(p, rows))
-        costs[config] = strip * rounds(p.rows, rows)
-    return sorted(costs, key=lambda c: costs[c])
-
-
-STRIPS = 8
+def panel_vectors(p: Attention) -> tuple[int, int]:
+    """Vectors that cover the keys and a row of values."""
+    return rounds(p.keys, p.machine.lanes), rounds(p.width, p.machine.lanes)
 
 
 def panels_cycles(machine: Machine, rows: int, vectors: int, most: int) -> float:

@@ -8,12 +8,12 @@ from typing import Any
 
 from tvm import tirx
 
-from ..compute import compute_of
 from ..context import Context
 from ..lower import immediate
-from ..view import Expr, View, const, opaque, scope
+from ..view import Expr, View, const
 from . import vector_code as code
 from .attention_parts import Attention
+from .attention_softmax import Row, Softmax, view_of
 from .batch_matmul import batch_index
 from .products import unravel
 from .tiles import rounds
@@ -98,15 +98,8 @@ class _Writer:
             if node.op == "constant":
                 views[node.output] = immediate(node)
             elif node in self.p.moves:
-                views[node.output] = self._compute(node, views)
+                views[node.output] = view_of(node, views, self.context)
         return views
-
-    def _compute(self, node: Any, views: dict[Any, View]) -> View:
-        types = tuple(value.type for value in node.outputs)
-        operands = [views[value] for value in node.inputs]
-        result: Any = compute_of(node.op)(node.attrs, operands, types, self.context)
-        view: View = result if isinstance(result, View) else result[0]
-        return view
 
     def _scratch(self) -> None:
         p, t = self.p, self.t
@@ -119,9 +112,7 @@ class _Writer:
         size = self.first_score + t.rows * self.key_vectors * self.lanes
         self.memory = code.scratch((size,), "memory")
         held = t.rows * t.strips
-        self.top = code.scratch((held,), "top")  # maximum of each row so far
-        self.total = code.scratch((held,), "total")  # its sum of exponentials so far
-        self.factor = code.scratch((held,), "factor")  # what earlier sums are to be scaled by
+        self.softmax = Softmax(p, self.views, self.context, self.memory, self._place, held)
         self.sums = code.scratch((held, self.value_vectors * self.columns), "sums")
 
     # --- the outer loops ---------------------------------------------------------------------
@@ -140,12 +131,12 @@ class _Writer:
             (tirx.floordiv(task, bands), tirx.floormod(task, bands)) if bands > 1 else (task, 0)
         )
         each = rounds(self.strips, bands)
-        buffers = [self.memory, self.total]
+        buffers = [self.memory, self.softmax.total]
         strips: Any
         if self.one_block:
             strips = code.loop(each, lambda s: self._alone(n, band * each + s), "strip")
         else:
-            buffers += [self.top, self.factor, self.sums]
+            buffers += [self.softmax.top, self.softmax.factor, self.sums]
             count = self.t.strips
             groups = rounds(each, count)
             strips = code.loop(
@@ -165,7 +156,9 @@ class _Writer:
         row = self._first_row(strip)
         return code.seq(
             *self._scores(n, row, _number(0), self.block),
-            code.loop(self.t.rows, lambda i: self._exponentials(n, row, i, 0, self.block), "i"),
+            code.loop(
+                self.t.rows, lambda i: self.softmax.exponentials(Row(n, row, i, 0), self.block), "i"
+            ),
             *self._weighted(_number(0), self.block, self._finished(n, row)),
         )
 
@@ -176,8 +169,8 @@ class _Writer:
             wide = self.value_vectors
             nothing = code.wide(const(0, "float32"), self.columns)
             return code.seq(
-                code.store(self.top, tirx.const(float("-inf"), "float32"), i),
-                code.store(self.total, const(0, "float32"), i),
+                code.store(self.softmax.top, tirx.const(float("-inf"), "float32"), i),
+                code.store(self.softmax.total, const(0, "float32"), i),
                 code.loop(
                     wide,
                     lambda v: code.store(
@@ -194,7 +187,7 @@ class _Writer:
                     *self._scores(n, row, base, keys),
                     code.loop(
                         self.t.rows,
-                        lambda i: self._exponentials(n, row, i, base, keys, held + i),
+                        lambda i: self.softmax.exponentials(Row(n, row, i, base), keys, held + i),
                         "i",
                     ),
                     *self._weighted(base, keys, self._added(held), held),
@@ -399,129 +392,6 @@ class _Writer:
                 statements.append(code.store(tile, value, i, at))
         return code.seq(*statements)
 
-    # --- softmax -----------------------------------------------------------------------------
-
-    def _score(self, n: Expr, row: Expr, i: Expr, base: Expr, j: Expr) -> Expr:
-        """A score with scale and mask, from the product of row `row + i` and key `base + j`."""
-        views = dict(self.views)
-        product = self.p.scores.output
-        views[product] = View(
-            product.shape,
-            "float32",
-            lambda *_: code.load(self.memory, self._place(i, j)),
-            cheap=True,
-        )
-        for node in self.p.between:
-            views[node.output] = self._compute(node, views).memoised()
-        at = (*(unravel(n, self.p.batch) if self.p.batch else ()), row + i, base + j)
-        return scope(lambda: views[self.p.softmax.inputs[0]](*at))
-
-    def _masked_by_keys(self) -> bool:
-        """Whether scores are changed by what has an element a key, and none beyond the last."""
-        made = {self.p.scores.output, *(node.output for node in self.p.between)}
-        read = {value for node in self.p.between for value in node.inputs} - made
-        return any(value.rank > 0 and value.shape[-1] > 1 for value in read)
-
-    def _exponentials(
-        self, n: Expr, row: Expr, i: Expr, base: Expr, keys: int, held: Expr | None = None
-    ) -> Any:
-        """scores[i] = exp(score - maximum); their sum to total, the maximum to top."""
-        lanes = self.lanes
-        whole, rest = divmod(keys, lanes)
-        most = code.scratch((lanes,), "most")
-        part = code.scratch((lanes,), "part")
-        every = code.ramp(0, lanes)
-
-        def masked(v: Expr) -> Any:
-            def lane(x: Expr) -> Any:
-                j = v * lanes + x
-                return code.store(self.memory, self._score(n, row, i, base, j), self._place(i, j))
-
-            at = code.ramp(self._place(i, v * lanes), lanes)
-            higher = tirx.max(code.load(most, every), code.load(self.memory, at))
-            return code.seq(code.vector_loop(lanes, lane), code.store(most, higher, every))
-
-        def last() -> list[Any]:
-            start = whole * lanes
-            at = code.ramp(self._place(i, start), lanes)
-            low = tirx.const(float("-inf"), "float32")
-
-            def one(x: Expr) -> Any:
-                j = start + x
-                return code.store(self.memory, self._score(n, row, i, base, j), self._place(i, j))
-
-            def lane(x: Expr) -> Any:
-                score = self._score(n, row, i, base, start + x)
-                inside = tirx.Select(x < rest, score, low)
-                return code.store(self.memory, inside, self._place(i, start + x))
-
-            if not self._masked_by_keys():
-                higher = tirx.max(code.load(most, every), code.load(self.memory, at))
-                return [code.vector_loop(lanes, lane), code.store(most, higher, every)]
-            return [
-                code.loop(rest, one, "x"),
-                *(
-                    code.store(self.memory, low, self._place(i, start + x))
-                    for x in range(rest, lanes)
-                ),
-                code.store(
-                    most, tirx.max(code.load(most, every), code.load(self.memory, at)), every
-                ),
-            ]
-
-        def raised(v: Expr, top: Any) -> Any:
-            def lane(x: Expr) -> Any:
-                j = v * lanes + x
-                value = scope(
-                    lambda: self.context.math.exp_down(
-                        code.load(self.memory, self._place(i, j)) - top
-                    )
-                )
-                return code.store(self.memory, value, self._place(i, j))
-
-            at = code.ramp(self._place(i, v * lanes), lanes)
-            more = code.load(part, every) + code.load(self.memory, at)
-            return code.seq(code.vector_loop(lanes, lane), code.store(part, more, every))
-
-        *tops, highest = code.fold(code.load(most, every), lanes, lambda a, b: tirx.max(a, b))
-        *adds, total = code.fold(code.load(part, every), lanes, lambda a, b: a + b)
-        top, moves, sums = self._moved(highest, total, i, held)
-        body = code.seq(
-            code.store(most, code.lowest(lanes), every),
-            code.loop(whole, masked, "v"),
-            *(last() if rest else []),
-            *tops,
-            *moves,
-            code.store(part, code.wide(const(0, "float32"), lanes), every),
-            code.loop(rounds(keys, lanes), lambda v: raised(v, top), "v"),
-            *adds,
-            *sums,
-        )
-        return code.with_scratch([most, part], body)
-
-    def _moved(
-        self, highest: Expr, total: Expr, i: Expr, held: Expr | None
-    ) -> tuple[Any, list[Any], list[Any]]:
-        """What is subtracted from scores, and how maxima and sums are kept before and after."""
-        low = tirx.const(float("-inf"), "float32")
-        top, shift = tirx.Var("top", "float32"), tirx.Var("shift", "float32")
-        if held is None:
-            # A row of -inf has the sum NaN, as softmax says: -inf - -inf.
-            return top, [tirx.Bind(top, opaque(highest))], [code.store(self.total, total, i)]
-        before = tirx.Var("before", "float32")
-        # Nothing is subtracted as long as all is masked: the sum is 0 then, and 0 / 0 at the end.
-        moves = [
-            tirx.Bind(before, code.load(self.top, held)),
-            tirx.Bind(top, opaque(tirx.max(before, highest))),
-            tirx.Bind(shift, opaque(tirx.Select(tirx.EQ(top, low), const(0, "float32"), top))),
-            code.store(self.top, top, held),
-            code.store(
-                self.factor, scope(lambda: self.context.math.exp_down(before - shift)), held
-            ),
-        ]
-        grown = code.load(self.total, held) * code.load(self.factor, held) + total
-        return shift, moves, [code.store(self.total, grown, held)]
-
     # --- the second product ------------------------------------------------------------------
 
     def _weighted(self, base: Expr, keys: int, put: Any, held: Expr | None = None) -> list[Any]:
@@ -566,7 +436,7 @@ class _Writer:
 
         def one(i: int, v: int) -> Any:
             at = code.ramp((first + v) * columns, columns)
-            factor = code.wide(code.load(self.factor, held + i), columns)
+            factor = code.wide(code.load(self.softmax.factor, held + i), columns)
             value = code.load(self.sums, held + i, at) * factor
             return code.store(tile, value, i, code.ramp(v * columns, columns))
 
@@ -582,7 +452,7 @@ class _Writer:
 
     def _finished(self, n: Expr, row: Expr) -> Any:
         def put(i: int, vector: Expr, value: Expr) -> Any:
-            return self._put(n, row + i, vector, value, code.load(self.total, i))
+            return self._put(n, row + i, vector, value, code.load(self.softmax.total, i))
 
         return put
 
@@ -605,7 +475,7 @@ class _Writer:
             def vector(v: Expr) -> Any:
                 at = code.ramp(v * self.columns, self.columns)
                 value = code.load(self.sums, held + i, at)
-                return self._put(n, row + i, v, value, code.load(self.total, held + i))
+                return self._put(n, row + i, v, value, code.load(self.softmax.total, held + i))
 
             return code.loop(self.value_vectors, vector, "v")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...ir import levels
 from ...ir.dtypes import DType
 from ...ir.graph import Node, Value
 from ...ir.op import Pattern
@@ -92,7 +93,7 @@ def attention(task: Task) -> Attention:
         NotApplicable: If the body is of another form.
     """
     require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
-    require(task.level >= 2, "level 1 has plain loops only")
+    require(task.level >= levels.FUSED, "level 1 has plain loops only")
     softmaxes = [node for node in task.nodes if node.op == "softmax"]
     products = [node for node in task.nodes if node.op == "matmul"]
     require(len(softmaxes) == 1 and len(products) == 2, "not a softmax between two products")

@@ -15,19 +15,21 @@ peak, 12 heads: scores 128 x 64 x 128 83 %, context 128 x 128 x 64 99 %; context
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tvm import s_tir, te
 
+from ..common import workspace_bytes
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .matmul import DEPTH_STEPS
 from .moves import PASS_CONFIG, axes_of, place_output, vectorize_last
 from .products import LANES, Accumulated, Tiles, flat_stage, store_tiles, unravel, vector_lengths
+from .ranked import Ranked
 from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, Machine, balance, chunks, rounds
 
 __all__ = ["BatchMatmul"]
@@ -36,7 +38,7 @@ MOST_VECTORS = 16
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class BatchMatmulConfig(Knobs):
     """Knobs of BatchMatmul.
 
     Attributes:
@@ -78,7 +80,7 @@ class Problem:
         attrs: Any = self.parts.node.attrs
         return bool(attrs.transpose_b)
 
-    def tiles(self, config: Config) -> Tiles:
+    def tiles(self, config: BatchMatmulConfig) -> Tiles:
         return Tiles(
             self.batch,
             (self.rows,),
@@ -107,38 +109,60 @@ def problem(task: Task) -> Problem:
     return Problem(parts, machine, y.shape[:-2], rows, cols, depth, in_place, is_heavy(parts))
 
 
-class BatchMatmul(Template):
+class BatchMatmul(Ranked[Problem, BatchMatmulConfig]):
     """See the module's docstring."""
 
     name = "matmul_f32_batched__x86"
-    Config = Config
+    Config = BatchMatmulConfig
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(problem(task), task.threads)[0]
+    def configs(self, p: Problem) -> Iterator[BatchMatmulConfig]:
+        inner = math.gcd(p.depth, DEPTH_STEPS)
+        for lanes in vector_lengths(p.cols, p.machine.lanes):
+            for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
+                for rows in chunks(p.rows, p.machine.registers):
+                    if not p.machine.fits(vectors, rows):
+                        continue
+                    strips = rounds(p.rows, rows)
+                    for pack in (False, True) if p.in_place else (True,):
+                        for parts in (1, 2, 4):
+                            band = rounds(strips, parts)
+                            if rounds(strips, band) == parts:
+                                yield BatchMatmulConfig(vectors, rows, inner, lanes, pack, band)
 
-    def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked(problem(task), task.threads)[:12]
+    def cost(self, p: Problem, config: BatchMatmulConfig, threads: int) -> float:
+        tiles, machine = p.tiles(config), p.machine.narrowed(config.lanes)
+        batches, panels, height, vectors, _ = tiles.shape
+        strips = height // config.rows
+        bands = strips // config.band
+        in_l1 = held(p, config) <= machine.l1 // 2
+        step = machine.step_cycles(vectors, config.rows, in_l1)
+        step *= NARROW if config.lanes < p.machine.lanes else 1.0
+        burst = 1 + config.rows * vectors / machine.registers
+        finish = config.rows * vectors * 2.0 * burst
+        body = strips * (p.depth * step + finish + 10)
+        moved = p.depth * tiles.width * 4 / L2_BYTES_PER_CYCLE
+        if config.pack:
+            body += bands * p.depth * (tiles.width if p.transposed else 2 * vectors)
+        return batches * panels * (body + moved) * balance(batches * panels * bands, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         return epilogue_packs(problem(task).parts)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, BatchMatmulConfig)
         p = problem(task)
         validate(p, config)
         tiles = p.tiles(config)
         sch = s_tir.Schedule(compute(p, config, tiles, self.packs(task, config)))
         schedule(sch, config, p)
-        panel = p.depth * tiles.width if config.pack else 0
-        buffer = 2 * config.rows * tiles.width
         function = store_tiles(sch.mod["main"], tiles, p.parts)
-        return Lowered((function,), (panel + buffer) * 4 + 4096, PASS_CONFIG)
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-def validate(p: Problem, config: Config) -> None:
+def validate(p: Problem, config: BatchMatmulConfig) -> None:
     """Raises InvalidConfig if the config is not legal for the problem."""
 
     def need(condition: bool, reason: str) -> None:
@@ -156,47 +180,7 @@ def validate(p: Problem, config: Config) -> None:
     need(tile <= 2 * p.machine.registers, "far too many accumulators")
 
 
-def ranked(p: Problem, threads: int) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    costs = {config: cost(p, config, threads) for config in candidates(p)}
-    return sorted(costs, key=lambda c: costs[c])
-
-
-def candidates(p: Problem) -> Iterator[Config]:
-    """Configs whose tiles fit the registers."""
-    inner = math.gcd(p.depth, DEPTH_STEPS)
-    for lanes in vector_lengths(p.cols, p.machine.lanes):
-        for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
-            for rows in chunks(p.rows, p.machine.registers):
-                if not p.machine.fits(vectors, rows):
-                    continue
-                strips = rounds(p.rows, rows)
-                for pack in (False, True) if p.in_place else (True,):
-                    for parts in (1, 2, 4):
-                        band = rounds(strips, parts)
-                        if rounds(strips, band) == parts:
-                            yield Config(vectors, rows, inner, lanes, pack, band)
-
-
-def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of all threads together by the model, times the imbalance."""
-    tiles, machine = p.tiles(config), p.machine.narrowed(config.lanes)
-    batches, panels, height, vectors, _ = tiles.shape
-    strips = height // config.rows
-    bands = strips // config.band
-    in_l1 = held(p, config) <= machine.l1 // 2
-    step = machine.step_cycles(vectors, config.rows, in_l1)
-    step *= NARROW if config.lanes < p.machine.lanes else 1.0
-    burst = 1 + config.rows * vectors / machine.registers
-    finish = config.rows * vectors * 2.0 * burst
-    body = strips * (p.depth * step + finish + 10)
-    moved = p.depth * tiles.width * 4 / L2_BYTES_PER_CYCLE
-    if config.pack:
-        body += bands * p.depth * (tiles.width if p.transposed else 2 * vectors)
-    return batches * panels * (body + moved) * balance(batches * panels * bands, threads)
-
-
-def held(p: Problem, config: Config) -> int:
+def held(p: Problem, config: BatchMatmulConfig) -> int:
     """Bytes of the first-level cache that a panel of B takes."""
     width = config.vectors * config.lanes * 4
     if config.pack:
@@ -218,7 +202,7 @@ def batch_index(index: Any, batch: Sequence[int], shape: Sequence[int]) -> list[
     return [0 if size == 1 else i for size, i in zip(shape, own, strict=True)]
 
 
-def compute(p: Problem, config: Config, tiles: Tiles, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: BatchMatmulConfig, tiles: Tiles, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: [panel ->] acc [-> tile] -> flat."""
     stages: list[Any] = []
 
@@ -238,7 +222,7 @@ def compute(p: Problem, config: Config, tiles: Tiles, packs: dict[int, Pack]) ->
     return te.create_prim_func([*body.inputs, stages[-1]])
 
 
-def accumulate(p: Problem, config: Config, tiles: Tiles, a: View, b: View) -> Any:
+def accumulate(p: Problem, config: BatchMatmulConfig, tiles: Tiles, a: View, b: View) -> Any:
     """acc[batch, panel, row, vector, lane] over whole tiles, from B or its stage `panel`."""
     batches, panels, _, _, lanes = tiles.shape
     attrs: Any = p.parts.node.attrs
@@ -266,7 +250,7 @@ def accumulate(p: Problem, config: Config, tiles: Tiles, a: View, b: View) -> An
 # --- the schedule -----------------------------------------------------------------------------
 
 
-def schedule(sch: Any, config: Config, p: Problem) -> None:
+def schedule(sch: Any, config: BatchMatmulConfig, p: Problem) -> None:
     """parallel(batch, panel, band): [panel]; for strip: ko ki unrolled(row, vector) lane."""
     acc, out = sch.get_sblock("acc"), sch.get_sblock("flat")
     n, panel, row, vector, lane, ko, ki = sch.get_loops(acc)
@@ -283,7 +267,7 @@ def schedule(sch: Any, config: Config, p: Problem) -> None:
     sch.decompose_reduction(acc, ko)
 
 
-def pack_panel(sch: Any, parallel: Any, config: Config, p: Problem) -> None:
+def pack_panel(sch: Any, parallel: Any, config: BatchMatmulConfig, p: Problem) -> None:
     """The panel under the parallel loop; rows of B are copied as vectors, columns one by one."""
     packed = sch.get_sblock("panel")
     sch.compute_at(packed, parallel, preserve_unit_loops=True)

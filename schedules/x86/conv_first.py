@@ -16,7 +16,7 @@ compiled for haswell 95, 79 and 82 %.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,15 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
+from ..common import workspace_bytes
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import anchored, epilogue_packs, lower_anchored
 from .conv_nest import Nest, Problem, accumulate, accumulated_view, problem_of
 from .conv_shape import ConvShape, at_pixel, channel_block, weight_pack
 from .moves import PASS_CONFIG, place_output
+from .ranked import Ranked
 from .tiles import balance, chunks, rounds
 
 __all__ = ["ConvFirst"]
@@ -39,7 +41,7 @@ MOST_CHANNELS = 8
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class ConvFirstConfig(Knobs):
     """Knobs of ConvFirst.
 
     Attributes:
@@ -64,23 +66,39 @@ def problem(task: Task) -> Problem:
     return p
 
 
-class ConvFirst(Template):
+class ConvFirst(Ranked[Problem, ConvFirstConfig]):
     """See the module's docstring."""
 
     name = "conv_f32_first__x86"
-    Config = Config
+    Config = ConvFirstConfig
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(problem(task), task.threads)[0]
+    def configs(self, p: Problem) -> Iterator[ConvFirstConfig]:
+        blocks = rounds(p.shape.features, p.lanes)
+        for vectors in range(1, min(blocks, 4) + 1):
+            for cols in chunks(p.shape.cols, p.machine.registers):
+                if p.machine.fits(vectors, cols):
+                    for band in chunks(p.shape.rows, 16):
+                        yield ConvFirstConfig(vectors, cols, band)
 
-    def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked(problem(task), task.threads)[:12]
+    def cost(self, p: Problem, config: ConvFirstConfig, threads: int) -> float:
+        shape, machine = p.shape, p.machine
+        tiles = rounds(shape.features, config.vectors * p.lanes)
+        strips, bands = rounds(shape.cols, config.cols), rounds(shape.rows, config.band)
+        step = machine.step_cycles(config.vectors, config.cols, True)
+        burst = 1 + config.cols * config.vectors / machine.registers
+        each = 1.5 * p.lanes if p.plain_output else 2.0 * burst
+        finish = config.cols * config.vectors * each
+        rows = bands * config.band
+        body = tiles * strips * rows * (shape.depth * step + finish + 10)
+        copied = bands * band_bytes(shape, config) / 4
+        spill = 2.0 if band_bytes(shape, config) > machine.l2 // 2 else 1.0
+        return (body + copied * spill) * shape.batch * balance(shape.batch * bands, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
-        assert isinstance(config, Config)
+        assert isinstance(config, ConvFirstConfig)
         p = problem(task)
         packs = epilogue_packs(p.parts)
         pack = weight_pack(p.shape, p.lanes, config.vectors, p.shape.channels, p.shape.channels)
@@ -88,7 +106,7 @@ class ConvFirst(Template):
         return packs
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, ConvFirstConfig)
         p = problem(task)
         tile = config.vectors * config.cols
         legal = min(config.vectors, config.cols, config.band) >= 1
@@ -97,41 +115,11 @@ class ConvFirst(Template):
         require(tile <= 2 * p.machine.registers, "far too many accumulators", InvalidConfig)
         sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
         schedule(sch, config, p)
-        size = tile * p.lanes * 4 * 2 + band_bytes(p.shape, config)
-        return Lowered((sch.mod["main"],), size + 4096, PASS_CONFIG)
+        function = sch.mod["main"]
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-def ranked(p: Problem, threads: int) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    shape, costs = p.shape, {}
-    blocks = rounds(shape.features, p.lanes)
-    for vectors in range(1, min(blocks, 4) + 1):
-        for cols in chunks(shape.cols, p.machine.registers):
-            if not p.machine.fits(vectors, cols):
-                continue
-            for band in chunks(shape.rows, 16):
-                config = Config(vectors, cols, band)
-                costs[config] = cost(p, config, threads)
-    return sorted(costs, key=lambda c: costs[c])
-
-
-def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of all threads together by the model, times the imbalance."""
-    shape, machine = p.shape, p.machine
-    tiles = rounds(shape.features, config.vectors * p.lanes)
-    strips, bands = rounds(shape.cols, config.cols), rounds(shape.rows, config.band)
-    step = machine.step_cycles(config.vectors, config.cols, True)
-    burst = 1 + config.cols * config.vectors / machine.registers
-    each = 1.5 * p.lanes if p.plain_output else 2.0 * burst
-    finish = config.cols * config.vectors * each
-    rows = bands * config.band
-    body = tiles * strips * rows * (shape.depth * step + finish + 10)
-    copied = bands * band_bytes(shape, config) / 4
-    spill = 2.0 if band_bytes(shape, config) > machine.l2 // 2 else 1.0
-    return (body + copied * spill) * shape.batch * balance(shape.batch * bands, threads)
-
-
-def padded_size(shape: ConvShape, config: Config) -> tuple[int, int]:
+def padded_size(shape: ConvShape, config: ConvFirstConfig) -> tuple[int, int]:
     """Rows and columns of the padded image that the tiles read."""
     computed = (
         rounds(shape.rows, config.band) * config.band,
@@ -146,14 +134,14 @@ def padded_size(shape: ConvShape, config: Config) -> tuple[int, int]:
     return rows, cols
 
 
-def band_bytes(shape: ConvShape, config: Config) -> int:
+def band_bytes(shape: ConvShape, config: ConvFirstConfig) -> int:
     """Size of the padded copy of one band."""
     window = (shape.kernel[0] - 1) * shape.dilation[0] + 1
     rows = (config.band - 1) * shape.stride[0] + window
     return 4 * shape.channels * rows * padded_size(shape, config)[1]
 
 
-def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: ConvFirstConfig, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: pad -> acc [-> tile] -> out."""
     parts, shape = p.parts, p.shape
     height, width = padded_size(shape, config)
@@ -200,7 +188,7 @@ def padded(shape: ConvShape, data: View, height: int, width: int) -> Any:
     return te.compute((shape.batch, shape.channels, height, width), element, name="pad")
 
 
-def schedule(sch: Any, config: Config, p: Problem) -> None:
+def schedule(sch: Any, config: ConvFirstConfig, p: Problem) -> None:
     """parallel(n, band): pad; for row, tile, strip: kh kw ci unrolled tile."""
     acc, out, pad = sch.get_sblock("acc"), sch.get_sblock("out"), sch.get_sblock("pad")
     n, o, h, w, lane, kh, kw, co, ci = sch.get_loops(acc)

@@ -14,7 +14,7 @@ Gop/s: 1024 -> 256 at 14 x 14 92 % (433), 256 -> 256 79 %.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
+from ..common import workspace_bytes
 from ..task import Task
 from ..template import (
     InvalidConfig,
@@ -30,7 +31,6 @@ from ..template import (
     Lowered,
     NotApplicable,
     Pack,
-    Template,
     knob,
     require,
 )
@@ -40,6 +40,7 @@ from .conv_nest import Problem, accumulated_view
 from .conv_shape import channel_block, conv_shape
 from .moves import PASS_CONFIG, place_output
 from .pixels import in_tiles, row_of_pixels
+from .ranked import Ranked
 from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["ConvInt8"]
@@ -48,7 +49,7 @@ GROUP = 4  # input channels of one VNNI lane
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class ConvInt8Config(Knobs):
     """Knobs of ConvInt8.
 
     Attributes:
@@ -90,28 +91,36 @@ def _problem(task: Task) -> Problem:
     return Problem(parts, shape, machine, lanes, False, False)
 
 
-class ConvInt8(Template):
+class ConvInt8(Ranked[Problem, ConvInt8Config]):
     """See the module's docstring."""
 
     name = "conv_u8s8_vnni__x86"
-    Config = Config
+    Config = ConvInt8Config
+    most = 8
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(problem(task), task.threads)[0]
+    def configs(self, p: Problem) -> Iterator[ConvInt8Config]:
+        for vectors in range(1, min(rounds(p.shape.features, p.lanes), 4) + 1):
+            for cols in chunks(p.shape.cols, p.machine.registers):
+                if p.machine.fits(vectors, cols):
+                    yield ConvInt8Config(vectors, cols)
 
-    def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked(problem(task), task.threads)[:8]
+    def cost(self, p: Problem, config: ConvInt8Config, threads: int) -> float:
+        vectors, cols = config.vectors, config.cols
+        tiles = rounds(p.shape.features, vectors * p.lanes) * rounds(p.shape.cols, cols)
+        step = p.machine.step_cycles(vectors, cols, False)
+        each = p.shape.depth / GROUP * step + 8.0 * vectors * cols
+        return tiles * each * balance(tiles, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
-        assert isinstance(config, Config)
+        assert isinstance(config, ConvInt8Config)
         parts = anchored(task, "conv", dtypes=(DType.U8,))
         return packs_of(problem(task), parts, config)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, ConvInt8Config)
         p = problem(task)
         legal = min(config.vectors, config.cols) >= 1 and config.cols <= p.shape.cols
         require(legal, "a size is out of range", InvalidConfig)
@@ -122,28 +131,15 @@ class ConvInt8(Template):
         schedule(sch, config)
         assert wide.row is not None
         function = wide.row.store(sch.mod["main"])
-        return Lowered((function,), tile * p.lanes * 4 + 1024, PASS_CONFIG)
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-def packs_of(p: Problem, parts: Anchored, config: Config) -> dict[int, Pack]:
+def packs_of(p: Problem, parts: Anchored, config: ConvInt8Config) -> dict[int, Pack]:
     """Packs by position, for the task as it is (`parts` of it) or as a row of pixels."""
     return {**epilogue_packs(parts), parts.weight_position: weight_pack(p, config)}
 
 
-def ranked(p: Problem, threads: int) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    costs: dict[Config, float] = {}
-    for vectors in range(1, min(rounds(p.shape.features, p.lanes), 4) + 1):
-        for cols in chunks(p.shape.cols, p.machine.registers):
-            if p.machine.fits(vectors, cols):
-                tiles = rounds(p.shape.features, vectors * p.lanes) * rounds(p.shape.cols, cols)
-                step = p.machine.step_cycles(vectors, cols, False)
-                each = p.shape.depth / GROUP * step + 8.0 * vectors * cols
-                costs[Config(vectors, cols)] = tiles * each * balance(tiles, threads)
-    return sorted(costs, key=lambda c: costs[c])
-
-
-def weight_pack(p: Problem, config: Config) -> Pack:
+def weight_pack(p: Problem, config: ConvInt8Config) -> Pack:
     """Weights as [tiles, blocks, lanes / 4, vectors, lanes, 4], channels padded with zeros."""
     lanes, features, channels = p.lanes, p.shape.features, p.shape.channels
     tiles, blocks = rounds(features, config.vectors * lanes), rounds(channels, lanes)
@@ -158,7 +154,7 @@ def weight_pack(p: Problem, config: Config) -> Pack:
     return Pack(TensorType(DType.I8, packed), apply, f"vnni{packed}")
 
 
-def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: ConvInt8Config, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: acc -> out."""
     parts = p.parts
 
@@ -173,7 +169,7 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
     return te.create_prim_func([*body.inputs, output])
 
 
-def accumulate(p: Problem, config: Config, data: View, weights: Any) -> Any:
+def accumulate(p: Problem, config: ConvInt8Config, data: View, weights: Any) -> Any:
     """acc[n, block, 0, pixel, lane] in i32, over whole tiles."""
     shape, lanes = p.shape, p.lanes
     blocks = rounds(shape.features, config.vectors * lanes) * config.vectors
@@ -190,7 +186,7 @@ def accumulate(p: Problem, config: Config, data: View, weights: Any) -> Any:
     return te.compute((shape.batch, blocks, 1, shape.cols, lanes), element, name="acc")
 
 
-def schedule(sch: Any, config: Config) -> None:
+def schedule(sch: Any, config: ConvInt8Config) -> None:
     """parallel(n, tile, strip) co ci unrolled(pixel, vector) vpdpbusd."""
     acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
     n, o, h, w, lane, co, ci, sub = sch.get_loops(acc)

@@ -14,6 +14,7 @@ from .tiles import (
     WAITED,
     balance,
     chunks,
+    overlapped,
     rounds,
 )
 
@@ -127,7 +128,7 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
     if p.parts.prologue and p.row is not None:
         again = machine.stream_cycles(total, visits - 1)
         body += 4.0 * shape.batch * shape.channels * tiles * points / p.lanes
-        return max(body + again / 16, again) * balance(visits, threads)
+        return overlapped(body, again) * balance(visits, threads)
     if order == "features":
         again = machine.stream_cycles(image, panels - 1)
     else:
@@ -139,7 +140,7 @@ def cost(p: Problem, knobs: Knobs, threads: int) -> float:
     first = total * (PREFETCHED if prefetched else WAITED) / L3_BYTES_PER_CYCLE
     if chunk:
         first += total * visits / L2_BYTES_PER_CYCLE * 0.25
-    return (max(body + again / 16, again) + first) * balance(visits * panels, threads)
+    return (overlapped(body, again) + first) * balance(visits * panels, threads)
 
 
 def shared_cycles(image: int, weights: int, order: str, threads: int) -> float:

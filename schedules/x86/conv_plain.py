@@ -34,7 +34,7 @@ Python counted: 3x3 of 64 to 64 channels at 56 x 56 91 %, 33 to 47 at 57 x 61 83
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,13 +45,14 @@ from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..common import workspace_bytes
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise, simplify
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .conv_shape import ConvShape, at_pixel, channel_block, group_shape
 from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .pixels import Row, in_tiles, row_of_pixels
-from .tiles import Machine, balance, chunks, rounds
+from .ranked import Ranked
+from .tiles import Machine, balance, chunks, overlapped, rounds
 
 __all__ = ["ConvPlain"]
 
@@ -61,7 +62,7 @@ ROW_CYCLES = 6.0  # of a row of the copy: its loop and its borders
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class ConvPlainConfig(Knobs):
     """Knobs of ConvPlain.
 
     Attributes:
@@ -110,7 +111,7 @@ def _problem(task: Task) -> Problem:
     return Problem(parts, group_shape(parts), machine, is_heavy(parts))
 
 
-def tiled(task: Task, p: Problem, config: Config) -> Problem:
+def tiled(task: Task, p: Problem, config: ConvPlainConfig) -> Problem:
     """The problem with its row of pixels, if it is one, as wide as the bands of a config."""
     if p.row is None:
         return p
@@ -118,27 +119,58 @@ def tiled(task: Task, p: Problem, config: Config) -> Problem:
     return dataclasses.replace(_problem(wide), row=row)
 
 
-class ConvPlain(Template):
+class ConvPlain(Ranked[Problem, ConvPlainConfig]):
     """See the module's docstring."""
 
     name = "conv_f32_plain__x86"
-    Config = Config
+    Config = ConvPlainConfig
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(problem(task), task.threads)[0]
+    def configs(self, p: Problem) -> Iterator[ConvPlainConfig]:
+        own = p.shape.group_features
+        features = [
+            n
+            for n in range(1, min(own, MOST_FEATURES) + 1)
+            if own % n == 0 or (p.shape.groups == 1 and (n >= MOST_FEATURES // 2))
+        ]
+        for count in features:
+            for vectors in range(1, MOST_VECTORS + 1):
+                if not p.machine.fits(vectors, count) and (count, vectors) != (1, 1):
+                    continue
+                for rows, cols in _bands(p, vectors * p.lanes):
+                    yield ConvPlainConfig(count, vectors, rows, cols)
 
-    def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked(problem(task), task.threads)[:12]
+    def cost(self, p: Problem, config: ConvPlainConfig, threads: int) -> float:
+        shape, machine, band = p.shape, p.machine, band_of(p, config)
+        tiles = rounds(shape.group_features, config.features)
+        count = shape.batch * shape.groups * band.grid[0] * band.grid[1]
+        copied = band.copied(shape.channels)
+        panel = config.features * shape.depth * 4
+        in_l1 = copied * 4 <= machine.l1 * 3 // 4
+        step = machine.step_cycles(config.vectors, config.features, in_l1)
+        if max(shape.kernel) > 1:  # vectors that straddle two lines are loaded twice
+            step = max(step, 1.5 * config.vectors + config.features / 2)
+        finish = 3.0 * config.features * config.vectors + 10
+        pixels = band.rows * band.cols / machine.lanes
+        stored = config.features * (pixels * 3.0 + band.rows * 4.0) if p.row is None else 0.0
+        each = tiles * (band.computed // (config.vectors * machine.lanes))
+        body = each * (shape.depth * step + finish) + tiles * stored
+        lines = shape.channels * band.phases[0] * band.phases[1] * band.height
+        across = 1.0 if shape.stride[1] == 1 else 4.0
+        body += copied / machine.lanes * 2.0 * across + lines * ROW_CYCLES
+        if copied * 4 > machine.l2 * 3 // 4:
+            body *= 1.5
+        again = machine.stream_cycles(panel * tiles * shape.groups, count // shape.groups - 1)
+        return overlapped(body * count, again) * balance(count, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
-        assert isinstance(config, Config)
+        assert isinstance(config, ConvPlainConfig)
         return packs_of(_problem(task), config)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, ConvPlainConfig)
         p = problem(task)
         validate(p, config)
         p = tiled(task, p, config)
@@ -151,7 +183,7 @@ class ConvPlain(Template):
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-def validate(p: Problem, config: Config) -> None:
+def validate(p: Problem, config: ConvPlainConfig) -> None:
     """Raises InvalidConfig if the config is not legal for the problem."""
 
     def need(condition: bool, reason: str) -> None:
@@ -173,7 +205,7 @@ def validate(p: Problem, config: Config) -> None:
     need(tile <= 2 * p.machine.registers, f"{tile} accumulators are far beyond the registers")
 
 
-def packs_of(p: Problem, config: Config) -> dict[int, Pack]:
+def packs_of(p: Problem, config: ConvPlainConfig) -> dict[int, Pack]:
     """Packs by position; those of a row of pixels hold the same bytes as those of the image."""
     packs = epilogue_packs(p.parts)
     packs[p.parts.weight_position] = weight_pack(p.shape, config.features)
@@ -225,7 +257,7 @@ class Band:
         return channels * self.phases[0] * self.phases[1] * self.height * self.width
 
 
-def band_of(p: Problem, config: Config) -> Band:
+def band_of(p: Problem, config: ConvPlainConfig) -> Band:
     """The band of a config."""
     shape = p.shape
     reach = [(k - 1) * d for k, d in zip(shape.kernel, shape.dilation, strict=True)]
@@ -243,27 +275,6 @@ def band_of(p: Problem, config: Config) -> Band:
 # --- the model --------------------------------------------------------------------------------
 
 
-def ranked(p: Problem, threads: int) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    costs = {config: cost(p, config, threads) for config in _configs(p)}
-    return sorted(costs, key=lambda c: costs[c])
-
-
-def _configs(p: Problem) -> Iterable[Config]:
-    own = p.shape.group_features
-    features = [
-        n
-        for n in range(1, min(own, MOST_FEATURES) + 1)
-        if own % n == 0 or (p.shape.groups == 1 and (n >= MOST_FEATURES // 2))
-    ]
-    for count in features:
-        for vectors in range(1, MOST_VECTORS + 1):
-            if not p.machine.fits(vectors, count) and (count, vectors) != (1, 1):
-                continue
-            for rows, cols in _bands(p, vectors * p.lanes):
-                yield Config(count, vectors, rows, cols)
-
-
 def _bands(p: Problem, step: int) -> Iterable[tuple[int, int]]:
     shape = p.shape
     if p.row is not None:
@@ -275,34 +286,10 @@ def _bands(p: Problem, step: int) -> Iterable[tuple[int, int]]:
     return [(n, shape.cols) for n in chunks(shape.rows, 64)]
 
 
-def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of all threads together by the model, times the imbalance."""
-    shape, machine, band = p.shape, p.machine, band_of(p, config)
-    tiles = rounds(shape.group_features, config.features)
-    count = shape.batch * shape.groups * band.grid[0] * band.grid[1]
-    copied = band.copied(shape.channels)
-    panel = config.features * shape.depth * 4
-    step = machine.step_cycles(config.vectors, config.features, copied * 4 <= machine.l1 * 3 // 4)
-    if max(shape.kernel) > 1:  # vectors that straddle two lines are loaded twice
-        step = max(step, 1.5 * config.vectors + config.features / 2)
-    finish = 3.0 * config.features * config.vectors + 10
-    pixels = band.rows * band.cols / machine.lanes
-    stored = config.features * (pixels * 3.0 + band.rows * 4.0) if p.row is None else 0.0
-    each = tiles * (band.computed // (config.vectors * machine.lanes))
-    body = each * (shape.depth * step + finish) + tiles * stored
-    lines = shape.channels * band.phases[0] * band.phases[1] * band.height
-    across = 1.0 if shape.stride[1] == 1 else 4.0
-    body += copied / machine.lanes * 2.0 * across + lines * ROW_CYCLES
-    if copied * 4 > machine.l2 * 3 // 4:
-        body *= 1.5
-    again = machine.stream_cycles(panel * tiles * shape.groups, count // shape.groups - 1)
-    return max(body * count + again / 16, again) * balance(count, threads)
-
-
 # --- the compute ------------------------------------------------------------------------------
 
 
-def compute(p: Problem, config: Config, band: Band, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: ConvPlainConfig, band: Band, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: pad -> acc [-> tile] -> out."""
     parts = p.parts
 
@@ -351,7 +338,7 @@ def _reach(band: Band, axis: int, stride: int) -> int:
     return ((band.grid[axis] - 1) * size + extent - 1) * stride + band.phases[axis]
 
 
-def accumulate(p: Problem, config: Config, band: Band, pad: Any, weights: Any) -> Any:
+def accumulate(p: Problem, config: ConvPlainConfig, band: Band, pad: Any, weights: Any) -> Any:
     """acc[n, g, down, across, tile, feature, pixel]: pixels as they stand in the copy."""
     shape = p.shape
     names = ("c", "kh", "kw")
@@ -371,7 +358,7 @@ def accumulate(p: Problem, config: Config, band: Band, pad: Any, weights: Any) -
     return te.compute(whole, element, name="acc")
 
 
-def accumulated_view(p: Problem, config: Config, band: Band, acc: Any) -> View:
+def accumulated_view(p: Problem, config: ConvPlainConfig, band: Band, acc: Any) -> View:
     """The anchor's logical result, read from where the tiles are stored."""
     value, own = p.parts.node.output, p.shape.group_features
     if p.row is None or p.buffered:
@@ -392,7 +379,7 @@ def accumulated_view(p: Problem, config: Config, band: Band, acc: Any) -> View:
 # --- the schedule -----------------------------------------------------------------------------
 
 
-def schedule(sch: Any, p: Problem, config: Config, band: Band) -> None:
+def schedule(sch: Any, p: Problem, config: ConvPlainConfig, band: Band) -> None:
     """The nest of the module's docstring."""
     acc, out, pad = sch.get_sblock("acc"), sch.get_sblock("out"), sch.get_sblock("pad")
     stored = p.row is None or p.buffered
@@ -419,7 +406,7 @@ def schedule(sch: Any, p: Problem, config: Config, band: Band) -> None:
     sch.decompose_reduction(acc, c)
 
 
-def _output_loops(sch: Any, p: Problem, config: Config, band: Band, out: Any) -> Any:
+def _output_loops(sch: Any, p: Problem, config: ConvPlainConfig, band: Band, out: Any) -> Any:
     """Give the output's stage the loops over tiles, and vectors inside; the innermost of them.
 
     It reads what tiles have stored by row and column of the band, which TVM cannot invert into

@@ -44,6 +44,7 @@ from typing import Any
 import numpy as np
 from tvm import s_tir, te, tirx
 
+from ...ir import levels
 from ..common import workspace_bytes
 from ..context import Context
 from ..task import Task
@@ -62,8 +63,6 @@ from .winograd import TILES, input_transform, output_transform, winograd_pack
 from .winograd_model import Grid, cost, ranked
 
 __all__ = ["ConvWinograd"]
-
-LEVEL = 4  # the first level that may use other algorithms
 
 
 # At most this share of the modelled time of a direct convolution: the models err by a tenth or so.
@@ -116,7 +115,7 @@ class ConvWinograd(Template):
 
     def check(self, task: Task) -> None:
         problem(task)
-        require(task.level >= LEVEL, f"level {task.level} keeps the order of sums")
+        require(task.level >= levels.ALGORITHMS, f"level {task.level} keeps the order of sums")
 
     def prefer(self, task: Task) -> None:
         p = problem(task)

@@ -16,7 +16,7 @@ counted), 5x5 at 14 x 14 x 672 112 %, stride 2 45-75 %. Compiled for haswell 65-
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +25,15 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
+from ..common import workspace_bytes
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .conv_nest import UNROLLED_TILES
 from .conv_shape import ConvShape, channel_block, conv_shape
 from .moves import PASS_CONFIG, parallel_stage, place_output
+from .ranked import Ranked
 from .skip_padding import skip_padding_rows
 from .tiles import Machine, balance, chunks, rounds
 
@@ -41,7 +43,7 @@ MOST_UNROLLED = 30  # taps of windows whose rows are unrolled
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class DepthwiseConfig(Knobs):
     """Knobs of DepthwiseBlocked.
 
     Attributes:
@@ -91,20 +93,43 @@ def problem(task: Task) -> Problem:
     return Problem(parts, shape, machine, lanes, is_heavy(parts))
 
 
-class DepthwiseBlocked(Template):
+class DepthwiseBlocked(Ranked[Problem, DepthwiseConfig]):
     """See the module's docstring."""
 
     name = "conv_f32_depthwise__x86"
-    Config = Config
+    Config = DepthwiseConfig
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(problem(task), task.threads)[0]
+    def configs(self, p: Problem) -> Iterator[DepthwiseConfig]:
+        shape = p.shape
+        # Inputs are kept in registers from one column of the window to the next: half of them.
+        most = max(p.machine.registers * 7 // 16, 10)
+        for cols in chunks(shape.cols, p.machine.registers):
+            for rows in (1, 2) if cols < shape.cols // 2 else (1,):
+                if rows > shape.rows or rows * cols > most:
+                    continue
+                for peel in (False, True):
+                    for order in ("channels",) if peel else ("channels", "rows"):
+                        yield DepthwiseConfig(rows, cols, peel, order)
 
-    def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked(problem(task), task.threads)[:12]
+    def cost(self, p: Problem, config: DepthwiseConfig, threads: int) -> float:
+        shape = p.shape
+        blocks = shape.batch * rounds(shape.features, p.lanes)
+        bands, strips = rounds(shape.rows, config.rows), rounds(shape.cols, config.cols)
+        points = config.rows * config.cols
+        taps = shape.kernel[0] * shape.kernel[1]
+        work = taps * (max(points / p.machine.ports, points / 2) + 1.0)
+        latency = taps * 5.0 if points < 5 else 0.0
+        finish = points * 2.0 + 12.0 * config.rows
+        body = blocks * bands * strips * (max(work, latency) + finish)
+        tasks = blocks if config.peel else blocks * bands
+        if shape.begin[0] or shape.end[0]:
+            body *= 0.9 if config.peel else 1.0  # guards of the rows
+        elif config.peel:
+            body *= 1.01
+        return body * balance(tasks, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         p = problem(task)
@@ -113,7 +138,7 @@ class DepthwiseBlocked(Template):
         return packs
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, DepthwiseConfig)
         p = problem(task)
         tile = config.rows * config.cols
         legal = 1 <= config.rows <= p.shape.rows and 1 <= config.cols <= p.shape.cols
@@ -124,9 +149,7 @@ class DepthwiseBlocked(Template):
         function = sch.mod["main"]
         if config.rows == 1 and not config.peel:
             function = skip_padding_rows(function, p.shape, p.shape.rows, reductions=2)
-        staged = p.parts.data.type.nbytes * 2 if p.parts.prologue else 0
-        size = tile * p.lanes * 4 * 2 + staged + 4096
-        return Lowered((function,), size, PASS_CONFIG)
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
 def filter_pack(p: Problem) -> Pack:
@@ -143,48 +166,10 @@ def filter_pack(p: Problem) -> Pack:
     return Pack(TensorType(DType.F32, packed), apply, f"depthwise{packed}")
 
 
-# --- the model --------------------------------------------------------------------------------
-
-
-def ranked(p: Problem, threads: int) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    shape, costs = p.shape, {}
-    # Inputs are kept in registers from one column of the window to the next: half of them.
-    most = max(p.machine.registers * 7 // 16, 10)
-    for cols in chunks(shape.cols, p.machine.registers):
-        for rows in (1, 2) if cols < shape.cols // 2 else (1,):
-            if rows > shape.rows or rows * cols > most:
-                continue
-            for peel in (False, True):
-                for order in ("channels",) if peel else ("channels", "rows"):
-                    config = Config(rows, cols, peel, order)
-                    costs[config] = cost(p, config, threads)
-    return sorted(costs, key=lambda c: costs[c])
-
-
-def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of all threads together by the model, times the imbalance."""
-    shape = p.shape
-    blocks = shape.batch * rounds(shape.features, p.lanes)
-    bands, strips = rounds(shape.rows, config.rows), rounds(shape.cols, config.cols)
-    points = config.rows * config.cols
-    taps = shape.kernel[0] * shape.kernel[1]
-    work = taps * (max(points / p.machine.ports, points / 2) + 1.0)
-    latency = taps * 5.0 if points < 5 else 0.0
-    finish = points * 2.0 + 12.0 * config.rows
-    body = blocks * bands * strips * (max(work, latency) + finish)
-    tasks = blocks if config.peel else blocks * bands
-    if shape.begin[0] or shape.end[0]:
-        body *= 0.9 if config.peel else 1.0  # guards of the rows
-    elif config.peel:
-        body *= 1.01
-    return body * balance(tasks, threads)
-
-
 # --- the compute ------------------------------------------------------------------------------
 
 
-def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: DepthwiseConfig, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: [pre ->] acc [-> tile] -> out."""
     parts = p.parts
 
@@ -201,7 +186,7 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
     return te.create_prim_func([*body.inputs, output])
 
 
-def accumulate(p: Problem, config: Config, data: Any, filters: Any) -> Any:
+def accumulate(p: Problem, config: DepthwiseConfig, data: Any, filters: Any) -> Any:
     """acc[n, block, h, w, lane], over whole tiles."""
     shape = p.shape
     rows = rounds(shape.rows, config.rows) * config.rows
@@ -256,7 +241,7 @@ def accumulated_view(p: Problem, acc: Any) -> View:
 # --- the schedule -----------------------------------------------------------------------------
 
 
-def schedule(sch: Any, config: Config, p: Problem) -> None:
+def schedule(sch: Any, config: DepthwiseConfig, p: Problem) -> None:
     """parallel(n, block[, band]) [band] strip: kh kw unrolled(row, col) lane."""
     acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
     if p.parts.prologue:

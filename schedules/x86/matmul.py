@@ -33,7 +33,7 @@ from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..common import workspace_bytes
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .moves import PASS_CONFIG, axes_of, parallel_stage, place_output, unroll_loops
@@ -47,6 +47,7 @@ from .products import (
     unravel,
     vector_lengths,
 )
+from .ranked import Ranked
 from .tiles import (
     L2_BYTES_PER_CYCLE,
     L3_BYTES_PER_CYCLE,
@@ -56,6 +57,7 @@ from .tiles import (
     Machine,
     balance,
     chunks,
+    overlapped,
     rounds,
 )
 
@@ -67,7 +69,7 @@ LEAST_ROWS = 8  # below, a product is bound by memory alone
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class MatmulConfig(Knobs):
     """Knobs of MatmulPacked.
 
     Attributes:
@@ -101,7 +103,7 @@ class Problem:
     depth: int
     buffered: bool
 
-    def tiles(self, config: Config) -> Tiles:
+    def tiles(self, config: MatmulConfig) -> Tiles:
         axes = self.parts.node.output.shape[:-1]
         band, vectors, lanes = config.band, config.vectors, config.lanes
         return Tiles((), axes, self.cols, config.rows, vectors, lanes, band)
@@ -124,33 +126,70 @@ def problem(task: Task) -> Problem:
     return Problem(parts, machine, y.size // cols, cols, depth, is_heavy(parts))
 
 
-class MatmulPacked(Template):
+class MatmulPacked(Ranked[Problem, MatmulConfig]):
     """See the module's docstring."""
 
     name = "matmul_f32_packed__x86"
-    Config = Config
+    Config = MatmulConfig
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(problem(task), task.threads)[0]
+    def configs(self, p: Problem) -> Iterator[MatmulConfig]:
+        inner = math.gcd(p.depth, DEPTH_STEPS)
+        for lanes in vector_lengths(p.cols, p.machine.lanes):
+            for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
+                for rows in chunks(p.rows, p.machine.registers):
+                    if not p.machine.fits(vectors, rows):
+                        continue
+                    for chunk in dict.fromkeys((0, chunk_steps(p, vectors * lanes, inner))):
+                        for band in bands(p, vectors * lanes, rows, chunk):
+                            for order in ("panels", "rows"):
+                                yield MatmulConfig(vectors, rows, inner, chunk, band, order, lanes)
+
+    def cost(self, p: Problem, config: MatmulConfig, threads: int) -> float:
+        machine = p.machine.narrowed(config.lanes)
+        panels = rounds(p.cols, config.vectors * config.lanes)
+        bands = rounds(p.rows, config.rows * config.band)
+        strips = bands * config.band
+        panel = config.vectors * config.lanes * p.depth * 4
+        held = panel * config.chunk // p.depth if config.chunk else panel
+        step = machine.step_cycles(config.vectors, config.rows, held <= machine.l1 * 3 // 4)
+        step *= NARROW if config.lanes < p.machine.lanes else 1.0
+        tile = config.rows * config.vectors
+        burst = 1 + tile / machine.registers
+        finish = tile * 2.0 * burst
+        if config.chunk:  # partial sums are loaded, added and stored
+            finish += 3.0 * tile * (p.depth // config.chunk)
+        body = panels * strips * (p.depth * step + finish + 10)
+        if config.order == "panels":
+            again = machine.stream_cycles(p.rows * p.depth * 4, panels - 1)
+        else:
+            again = machine.stream_cycles(p.cols * p.depth * 4, bands - 1) + 0.01 * body
+        # The first tile of every panel waits for weights from beyond the second-level cache, and
+        # the first of every band for those that come from there.
+        total = p.cols * p.depth * 4
+        prefetched = config.chunk and config.band > 1
+        waited = total * (PREFETCHED if prefetched else WAITED) / L3_BYTES_PER_CYCLE
+        if config.chunk:
+            waited += total * bands / L2_BYTES_PER_CYCLE * 0.25
+        return (overlapped(body, again) + waited) * balance(panels * bands, threads)
 
     def space(self, task: Task) -> Iterable[Knobs]:
-        best = ranked(problem(task), task.threads)[:10]
+        best = self.ranked(task)[:10]
         other = {"panels": "rows", "rows": "panels"}
         swapped = [dataclasses.replace(c, order=other[c.order]) for c in best[:4]]
         return list(dict.fromkeys([*best, *swapped]))
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
-        assert isinstance(config, Config)
+        assert isinstance(config, MatmulConfig)
         p = problem(task)
         packs = epilogue_packs(p.parts)
         packs[p.parts.weight_position] = panel_pack(p, config)
         return packs
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, MatmulConfig)
         p = problem(task)
         validate(p, config)
         tiles = p.tiles(config)
@@ -167,26 +206,6 @@ class MatmulPacked(Template):
 
 
 # --- the model --------------------------------------------------------------------------------
-
-
-def ranked(p: Problem, threads: int) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    costs = {config: cost(p, config, threads) for config in candidates(p)}
-    return sorted(costs, key=lambda c: costs[c])
-
-
-def candidates(p: Problem) -> Iterator[Config]:
-    """Configs whose tiles fit the registers."""
-    inner = math.gcd(p.depth, DEPTH_STEPS)
-    for lanes in vector_lengths(p.cols, p.machine.lanes):
-        for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
-            for rows in chunks(p.rows, p.machine.registers):
-                if not p.machine.fits(vectors, rows):
-                    continue
-                for chunk in dict.fromkeys((0, chunk_steps(p, vectors * lanes, inner))):
-                    for band in bands(p, vectors * lanes, rows, chunk):
-                        for order in ("panels", "rows"):
-                            yield Config(vectors, rows, inner, chunk, band, order, lanes)
 
 
 def chunk_steps(p: Problem, width: int, inner: int) -> int:
@@ -206,42 +225,12 @@ def bands(p: Problem, width: int, rows: int, chunk: int) -> list[int]:
     return sorted({n for n in (rounds(strips, parts) for parts in (1, 2, 4, 8)) if n <= most})
 
 
-def cost(p: Problem, config: Config, threads: int) -> float:
-    """Cycles of all threads together by the model, times the imbalance."""
-    machine = p.machine.narrowed(config.lanes)
-    panels = rounds(p.cols, config.vectors * config.lanes)
-    bands = rounds(p.rows, config.rows * config.band)
-    strips = bands * config.band
-    panel = config.vectors * config.lanes * p.depth * 4
-    held = panel * config.chunk // p.depth if config.chunk else panel
-    step = machine.step_cycles(config.vectors, config.rows, held <= machine.l1 * 3 // 4)
-    step *= NARROW if config.lanes < p.machine.lanes else 1.0
-    tile = config.rows * config.vectors
-    burst = 1 + tile / machine.registers
-    finish = tile * 2.0 * burst
-    if config.chunk:  # partial sums are loaded, added and stored
-        finish += 3.0 * tile * (p.depth // config.chunk)
-    body = panels * strips * (p.depth * step + finish + 10)
-    if config.order == "panels":
-        again = machine.stream_cycles(p.rows * p.depth * 4, panels - 1)
-    else:
-        again = machine.stream_cycles(p.cols * p.depth * 4, bands - 1) + 0.01 * body
-    # The first tile of every panel waits for weights from beyond the second-level cache, and the
-    # first of every band for those that come from there.
-    total = p.cols * p.depth * 4
-    prefetched = config.chunk and config.band > 1
-    waited = total * (PREFETCHED if prefetched else WAITED) / L3_BYTES_PER_CYCLE
-    if config.chunk:
-        waited += total * bands / L2_BYTES_PER_CYCLE * 0.25
-    return (max(body + again / 16, again) + waited) * balance(panels * bands, threads)
-
-
-def is_chunked(p: Problem, config: Config) -> bool:
+def is_chunked(p: Problem, config: MatmulConfig) -> bool:
     """Whether partial sums stand in memory."""
     return 0 < config.chunk < p.depth
 
 
-def validate(p: Problem, config: Config) -> None:
+def validate(p: Problem, config: MatmulConfig) -> None:
     """Raises InvalidConfig if the config is not legal for the problem."""
 
     def need(condition: bool, reason: str) -> None:
@@ -262,7 +251,7 @@ def validate(p: Problem, config: Config) -> None:
     need(tile <= 2 * p.machine.registers, f"{tile} accumulators are far beyond the registers")
 
 
-def panel_pack(p: Problem, config: Config) -> Pack:
+def panel_pack(p: Problem, config: MatmulConfig) -> Pack:
     """B as [panels, K / chunk, chunk / inner, inner, vectors, lanes], the last panel moved back."""
     inner, tiles = config.inner, p.tiles(config)
     attrs: Any = p.parts.node.attrs
@@ -285,7 +274,7 @@ def panel_pack(p: Problem, config: Config) -> Pack:
 # --- the compute ------------------------------------------------------------------------------
 
 
-def compute(p: Problem, config: Config, tiles: Tiles, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: MatmulConfig, tiles: Tiles, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: [pre ->] acc [-> tile] -> flat."""
     parts = p.parts
     stages: list[Any] = []
@@ -310,7 +299,7 @@ def compute(p: Problem, config: Config, tiles: Tiles, packs: dict[int, Pack]) ->
     return te.create_prim_func([*body.inputs, stages[-1]])
 
 
-def accumulate(p: Problem, config: Config, tiles: Tiles, data: View, panels: Any) -> Any:
+def accumulate(p: Problem, config: MatmulConfig, tiles: Tiles, data: View, panels: Any) -> Any:
     """acc[panel, row, vector, lane], over whole tiles; with chunks the sum of those of all."""
     attrs: Any = p.parts.node.attrs
     chunk = config.chunk or p.depth
@@ -336,7 +325,7 @@ def accumulate(p: Problem, config: Config, tiles: Tiles, data: View, panels: Any
 # --- the schedule -----------------------------------------------------------------------------
 
 
-def schedule(sch: Any, config: Config, p: Problem) -> None:
+def schedule(sch: Any, config: MatmulConfig, p: Problem) -> None:
     """panel row vector lane | ko ki  ->  parallel(panel, rows) ko ki unrolled(row, vector) lane;
 
     with chunks: parallel(panel, band) chunk strip: ko ki unrolled(row, vector) lane."""

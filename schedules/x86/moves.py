@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...ir import levels
 from ..common import pass_config
 
 __all__ = [
@@ -17,7 +18,7 @@ __all__ = [
     "vectorize_last",
 ]
 
-PASS_CONFIG = pass_config(level=2, partition=True)  # level 1 has plain loops only
+PASS_CONFIG = pass_config(levels.FUSED, partition=True)  # level 1 has plain loops only
 
 
 def axes_of(sch: Any, block: Any) -> list[Any]:

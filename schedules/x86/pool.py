@@ -14,7 +14,7 @@ stride 2 of 64 x 112 x 112 takes 52 us blocked (73 GB/s in and out) and 200 us p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,16 @@ from tvm import s_tir, te, tirx
 
 from ...ir.dtypes import DType
 from ...ir.graph import Node
+from ..common import workspace_bytes
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .conv_nest import UNROLLED_TILES
 from .conv_shape import ConvShape, channel_block
 from .depthwise import guards
 from .moves import PASS_CONFIG, vectorize_last
+from .ranked import Ranked
 from .tails import split_tails
 from .tiles import Machine, balance, chunks, rounds
 
@@ -41,7 +43,7 @@ OPS = ("max_pool", "avg_pool")
 
 
 @dataclass(frozen=True)
-class Config(Knobs):
+class PoolConfig(Knobs):
     """Knobs of Pool.
 
     Attributes:
@@ -109,53 +111,49 @@ def problem(task: Task) -> Problem:
     return Problem(parts, shape, machine, lanes, blocked, is_heavy(parts))
 
 
-class Pool(Template):
+class Pool(Ranked[Problem, PoolConfig]):
     """See the module's docstring."""
 
     name = "pool_f32_direct__x86"
-    Config = Config
+    Config = PoolConfig
+    most = 6
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked(problem(task), task.threads)[0]
+    def configs(self, p: Problem) -> Iterator[PoolConfig]:
+        """Whole rows where they fit, in equal parts."""
+        for cols in chunks(row_vectors(p), p.machine.registers // 2 - 1):
+            yield PoolConfig(cols)
 
-    def space(self, task: Task) -> Iterable[Knobs]:
-        return ranked(problem(task), task.threads)[:6]
+    def cost(self, p: Problem, config: PoolConfig, threads: int) -> float:
+        tiles = rounds(row_vectors(p), config.cols)
+        body = tiles * (p.taps * (max(config.cols / 2, 2.0) + 0.5) + 2 * config.cols + 12)
+        blocks = rounds(p.shape.features, p.lanes if p.blocked else 1)
+        return body * balance(p.shape.batch * blocks * p.shape.rows, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         return epilogue_packs(problem(task).parts)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, PoolConfig)
         p = problem(task)
         require(1 <= config.cols <= p.machine.registers, "cols is out of range", InvalidConfig)
         sch = s_tir.Schedule(compute(p, config, self.packs(task, config)))
         schedule(sch, config, p)
-        return Lowered(
-            (split_tails(sch.mod["main"]),), 2 * config.cols * p.lanes * 4 + 1024, PASS_CONFIG
-        )
+        function = split_tails(sch.mod["main"])
+        return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-def ranked(p: Problem, threads: int) -> list[Config]:
-    """Configs from the cheapest by the model on: whole rows where they fit, in equal parts."""
-    vectors = p.shape.cols if p.blocked else rounds(p.shape.cols, p.lanes)
-    most = p.machine.registers // 2 - 1
-
-    def cost(config: Config) -> float:
-        tiles = rounds(vectors, config.cols)
-        body = tiles * (p.taps * (max(config.cols / 2, 2.0) + 0.5) + 2 * config.cols + 12)
-        blocks = rounds(p.shape.features, p.lanes if p.blocked else 1)
-        return body * balance(p.shape.batch * blocks * p.shape.rows, threads)
-
-    return sorted((Config(cols) for cols in chunks(vectors, most)), key=cost)
+def row_vectors(p: Problem) -> int:
+    """Vectors of a row of the output."""
+    return p.shape.cols if p.blocked else rounds(p.shape.cols, p.lanes)
 
 
 # --- the compute ------------------------------------------------------------------------------
 
 
-def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: PoolConfig, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: acc [-> tile] -> out."""
     parts = p.parts
 
@@ -167,7 +165,7 @@ def compute(p: Problem, config: Config, packs: dict[int, Pack]) -> Any:
     return te.create_prim_func([*body.inputs, output])
 
 
-def accumulate(p: Problem, config: Config, data: Any) -> Any:
+def accumulate(p: Problem, config: PoolConfig, data: Any) -> Any:
     """acc[n, block, h, w, lane] blocked, acc[n, c, h, w] plain, over whole tiles."""
     shape = p.shape
     step = config.cols * (1 if p.blocked else p.lanes)
@@ -247,7 +245,7 @@ def share(p: Problem, h: Any, w: Any) -> Any:
 # --- the schedule -----------------------------------------------------------------------------
 
 
-def schedule(sch: Any, config: Config, p: Problem) -> None:
+def schedule(sch: Any, config: PoolConfig, p: Problem) -> None:
     """parallel(n, h, block) strip: kh kw unrolled(vectors) lane."""
     acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
     if p.blocked:

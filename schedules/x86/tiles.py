@@ -27,6 +27,7 @@ __all__ = [
     "Machine",
     "balance",
     "chunks",
+    "overlapped",
     "rounds",
 ]
 
@@ -42,6 +43,7 @@ REMOTE_BYTES_PER_CYCLE = 16.0  # lines that another core has changed, read by on
 # the third level that is not hidden behind arithmetic. In a model they mostly come from memory.
 WAITED, PREFETCHED = 1.3, 0.1
 NARROW = 1.1  # time of the same arithmetic in twice as many instructions of half the lanes
+NOT_HIDDEN = 1 / 16  # of the time of a stream: arithmetic in front of it does not hide that much
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
 
 
@@ -93,6 +95,11 @@ class Machine:
         if size <= self.l2 // 2:
             return 0.0
         return size * times / (L3_BYTES_PER_CYCLE if size <= self.l3 else MEMORY_BYTES_PER_CYCLE)
+
+
+def overlapped(body: float, again: float) -> float:
+    """Cycles of arithmetic and of a stream that is read behind it: of the longer one, nearly."""
+    return max(body + again * NOT_HIDDEN, again)
 
 
 def rounds(total: int, size: int) -> int:

@@ -27,6 +27,7 @@ from typing import Any
 
 from tvm import tirx
 
+from ...ir import levels
 from ...ir.dtypes import DType
 from .. import common
 from ..task import Task
@@ -53,7 +54,7 @@ class TransposeTile(Template):
 
     def check(self, task: Task) -> None:
         require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
-        require(task.level >= 2, "level 1 has plain loops only")
+        require(task.level >= levels.FUSED, "level 1 has plain loops only")
         require([node.op for node in task.nodes] == ["transpose"], "not one transpose")
         x, y = task.body.inputs[0], task.body.outputs[0]
         require(x.dtype is DType.F32, f"operand is {x.dtype.short}")

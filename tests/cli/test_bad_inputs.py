@@ -273,14 +273,12 @@ def test_run_without_an_object(cli: Cli) -> None:
 
 def test_object_for_another_cpu(cli: Cli, tiny_onnx: Path) -> None:
     """AMX-FP16 and friends: a CPU whose features no test machine has all of."""
-    from leip.codegen.resolver import LlvmResolver
-    from leip.ir.target import TargetRequest
+    from leip.codegen.resolver import resolve, runs_here
 
-    resolver = LlvmResolver()
     names = ("diamondrapids", "graniterapids", "znver5", "sapphirerapids", "cannonlake")
     for name in names:
-        target = resolver.resolve(TargetRequest.parse(f"llvm -mcpu={name}"))
-        if resolver.runs_here(target):
+        target = resolve(f"llvm -mcpu={name}")
+        if runs_here(target):
             break
     else:
         pytest.skip("this CPU runs code for all of them")

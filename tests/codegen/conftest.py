@@ -10,9 +10,9 @@ import pytest
 from leip.codegen.build import BuildOptions, BuildResult, build_object
 from leip.codegen.cache import KernelCache, default_folder
 from leip.codegen.kernel_build import WorkerPool
-from leip.codegen.resolver import LlvmResolver
+from leip.codegen.resolver import resolve
 from leip.ir import Graph, parse_graph, verify
-from leip.ir.target import Target, TargetRequest
+from leip.ir.target import Target
 
 # Everything that a plan must cope with: constants (inline and packed or not), a reshape between
 # kernels, a kernel with two results, an output that others read, outputs that are no kernel's.
@@ -47,7 +47,7 @@ Build = Callable[..., BuildResult]
 
 @pytest.fixture(scope="session")
 def host() -> Target:
-    return LlvmResolver().resolve(TargetRequest.parse("llvm"))
+    return resolve("llvm")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from leip.codegen.elf import read_elf
 from leip.codegen.kernel_build import WorkerPool
 from leip.codegen.measure import bench_kernel
 from leip.codegen.plan import Place
-from leip.codegen.resolver import LlvmResolver
+from leip.codegen.resolver import resolve
 from leip.codegen.schema import ModelFacts, to_json
 from leip.codegen.toolchain import find_toolchain
 from leip.codegen.verify import verify_object
@@ -25,7 +25,7 @@ from leip.errors import BuildError, MismatchError
 from leip.ir import DType, Graph, TensorType, parse_graph
 from leip.ir.interpreter import run
 from leip.ir.structure import KernelAttrs
-from leip.ir.target import Target, TargetRequest
+from leip.ir.target import Target
 from leip.runtime import load
 from leip.runtime.lre import read_tail
 from leip.schedules.task import Task
@@ -225,9 +225,7 @@ def test_one_kernel_measured(host: Target, pool: WorkerPool) -> None:
 
 
 def test_an_object_for_another_machine(net: Graph, tmp_path: Path, pool: WorkerPool) -> None:
-    target = LlvmResolver().resolve(
-        TargetRequest.parse("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72")
-    )
+    target = resolve("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72")
     try:
         find_toolchain(target.triple)
     except BuildError as error:

@@ -6,18 +6,14 @@ from pathlib import Path
 import pytest
 
 from leip.codegen.host_caches import host_caches
-from leip.codegen.resolver import LlvmResolver, tvm_target
+from leip.codegen.resolver import resolve, runs_here, tvm_target
 from leip.errors import TargetError
-from leip.ir.target import Caches, Target, TargetRequest
-
-
-def resolve(text: str) -> Target:
-    return LlvmResolver().resolve(TargetRequest.parse(text))
+from leip.ir.target import Caches, Target
 
 
 def test_host_runs_here_and_has_only_what_is_there() -> None:
     target = resolve("llvm")
-    assert LlvmResolver().runs_here(target) == ""
+    assert runs_here(target) == ""
     assert target == resolve("llvm -mcpu=native")
     assert Target.parse(str(target)) == target
 
@@ -110,9 +106,8 @@ def test_unknown_names(text: str, message: str, hint: str) -> None:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names an ARM CPU as foreign")
 def test_runs_here_tells_why_not() -> None:
-    resolver = LlvmResolver()
-    assert "aarch64" in resolver.runs_here(resolve("llvm -mcpu=cortex-a72"))
-    assert "amx-fp16" in resolver.runs_here(resolve("llvm -mcpu=diamondrapids"))
+    assert "aarch64" in runs_here(resolve("llvm -mcpu=cortex-a72"))
+    assert "amx-fp16" in runs_here(resolve("llvm -mcpu=diamondrapids"))
 
 
 def test_instructions_without_a_check_are_left_out() -> None:

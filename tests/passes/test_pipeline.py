@@ -6,12 +6,13 @@ import pytest
 
 from leip.errors import UsageError
 from leip.ir import Layout
-from leip.ir.target import Target
+from leip.ir.target import Caches, Target
 from leip.passes import format_pipeline, parse_pipeline, pipeline
 
-AVX2 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake", ("avx2", "fma"), 256, 16)
-AVX512 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake-avx512", ("avx512f",), 512, 32)
-NEON = Target("llvm", "arm", "aarch64-linux-gnu", "cortex-a72", ("neon",), 128, 32)
+CACHES = Caches(32 << 10, 512 << 10, 2 << 20)
+AVX2 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake", ("avx2", "fma"), 256, 16, CACHES)
+AVX512 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake-avx512", ("avx512f",), 512, 32, CACHES)
+NEON = Target("llvm", "arm", "aarch64-linux-gnu", "cortex-a72", ("neon",), 128, 32, CACHES)
 
 PLAIN = (
     "canonicalize{exact=true},fold-constants,canonicalize{exact=true},dead-code,"

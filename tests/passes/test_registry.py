@@ -14,7 +14,7 @@ import pytest
 import leip.passes
 from leip.errors import UsageError
 from leip.ir import Graph, Rewrite
-from leip.ir.target import Target
+from leip.ir.target import Caches, Target
 from leip.passes import (
     Pass,
     PassResult,
@@ -28,7 +28,8 @@ from leip.passes import (
 from leip.passes.registry import PASSES
 
 HERE = Path(__file__).parent
-TARGET = Target("llvm", "x86", "x86_64-linux-gnu", "skylake", ("avx2", "fma"), 256, 16)
+CACHES = Caches(32 << 10, 512 << 10, 2 << 20)
+TARGET = Target("llvm", "x86", "x86_64-linux-gnu", "skylake", ("avx2", "fma"), 256, 16, CACHES)
 ROOM = Path(leip.passes.__file__).parent
 
 

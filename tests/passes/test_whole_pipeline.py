@@ -19,10 +19,11 @@ from leip.ir.ops import (
     SoftmaxAttrs,
     TransposeAttrs,
 )
-from leip.ir.target import Target
+from leip.ir.target import Caches, Target
 from leip.passes import PassManager, pipeline
 
-AVX2 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake", ("avx2", "fma"), 256, 16)
+CACHES = Caches(32 << 10, 512 << 10, 2 << 20)
+AVX2 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake", ("avx2", "fma"), 256, 16, CACHES)
 TOP_LEVEL = {"input", "constant", "kernel", "reshape"}
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from leip.ir import Graph, Layout, TensorType, Value
 from leip.ir.dtypes import DType
 from leip.ir.interpreter import run_region
-from leip.ir.target import Target, TargetRequest
+from leip.ir.target import Target
 from leip.schedules.task import Task
 from leip.schedules.template import Knobs, Lowered, Template
 
@@ -59,17 +59,17 @@ def faults() -> tuple[int, int, int]:
 @functools.cache
 def host() -> Target:
     """This machine."""
-    from leip.codegen.resolver import LlvmResolver
+    from leip.codegen.resolver import resolve
 
-    return LlvmResolver().resolve(TargetRequest.parse("llvm"))
+    return resolve("llvm")
 
 
 @functools.cache
 def avx2_host() -> Target:
     """This machine used as one with AVX2 only."""
-    from leip.codegen.resolver import LlvmResolver
+    from leip.codegen.resolver import resolve
 
-    return LlvmResolver().resolve(TargetRequest.parse("llvm -mcpu=haswell"))
+    return resolve("llvm -mcpu=haswell")
 
 
 def task_of(

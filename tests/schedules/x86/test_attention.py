@@ -18,7 +18,8 @@ from leip.ir.target import Target
 from leip.schedules.select import select
 from leip.schedules.task import Task
 from leip.schedules.template import InvalidConfig, NotApplicable
-from leip.schedules.x86.attention import AttentionTemplate, Config
+from leip.schedules.x86.attention import AttentionConfig as Config
+from leip.schedules.x86.attention import AttentionTemplate
 
 TEMPLATE = AttentionTemplate()
 HEADS = TransposeAttrs((0, 2, 1, 3))

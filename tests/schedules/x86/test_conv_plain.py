@@ -9,7 +9,8 @@ import pytest
 from x86_kernels import TARGETS, check_task, conv_task, host_targets
 
 from leip.schedules.template import InvalidConfig, NotApplicable
-from leip.schedules.x86.conv_plain import Config, ConvPlain, band_of, problem
+from leip.schedules.x86.conv_plain import ConvPlain, band_of, problem
+from leip.schedules.x86.conv_plain import ConvPlainConfig as Config
 
 K1: dict[str, Any] = dict(kernel=(1, 1))
 K3: dict[str, Any] = dict(kernel=(3, 3), pads=1)
