@@ -42,7 +42,7 @@ def host_caches(known: Caches, folder: Path = CACHE_FOLDER) -> Caches:
         if level in own:
             own[level] = size if level == 1 else size // _cores(folder, sharers)
         elif level == 3:
-            l3 = min(size // sharers, max(MOST_SHARE, known.l3))
+            l3 = min(size // _cores(folder, sharers), max(MOST_SHARE, known.l3))
     return Caches(own[1], own[2], l3)
 
 

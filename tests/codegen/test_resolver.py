@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from leip.codegen.cpus import CPUS, MODELS
 from leip.codegen.host_caches import host_caches
 from leip.codegen.resolver import resolve, runs_here, tvm_target
 from leip.errors import TargetError
@@ -134,6 +135,12 @@ def test_caches_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "topology" / "thread_siblings_list").write_text("0,4\n")
     known = Caches(32 << 10, 256 << 10, 1 << 20)
     assert host_caches(known, folder) == Caches(48 << 10, 2 << 20, 4 << 20)
+    (folder / "index3" / "size").write_text("8M\n")
+    assert host_caches(known, folder).l3 == 2 << 20, "four cores share it, not eight"
+
+
+def test_every_model_has_a_known_cpu() -> None:
+    assert set(MODELS.values()) <= set(CPUS)
 
 
 def test_caches_that_the_system_does_not_tell(tmp_path: Path) -> None:
