@@ -121,7 +121,8 @@ def test_the_next_pixels_are_prefetched(
     task = conv_task(64, size, 64, **arguments)
     template = ConvDirect()
     config = dataclasses.replace(template.default(task), vectors=2, chunk=0, band=1)
-    config = dataclasses.replace(config, cols=7 if size == (7, 7) else 14, order="pixels")
+    cols = 7 if size == (7, 7) else 14
+    config = dataclasses.replace(config, rows=1, cols=cols, order="pixels")
     script = template.build(task, config).functions[0].script()
     touches = [line for line in script.splitlines() if "T.prefetch(T.address_of(x0" in line]
     assert len(touches) == bool(following)
