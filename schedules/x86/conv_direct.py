@@ -11,7 +11,8 @@ Where the weights of a panel (`vectors` blocks of features) do not stay in the f
 the channels are cut in chunks that do, and each chunk is used for a band of tiles before the next:
 partial sums of the band wait in memory, a load and a store for every few hundred multiply-adds.
 Meanwhile the next chunk is prefetched, so weights that come from the third-level cache or from
-memory are read once and behind the arithmetic.
+memory are read once and behind the arithmetic. Pointwise convolutions also prefetch the pixels of
+the next tile (`prefetch_next_pixels`).
 
 A prologue (batch norm and relu in front, over a concat) is computed for a band of pixels, all
 channels, and read by all panels.
@@ -25,7 +26,10 @@ data warm, zeros of the padding counted: 3x3 of ResNet-50 at 56, 28 and 14 pixel
 pixels 83-110 %; 1x1 of 64 to 1024 channels 90-97 %, 2048 to 512 at 7 x 7 85-88 %; with the batch
 norm and relu of DenseNet in front 85-97 %; stride 2 85-97 %; 32 to 16 features 63 % (one vector of
 features: a broadcast load for every multiply-add); 144 to 24 64 % (a quarter of the lanes is
-padding). As compiled for haswell all of ResNet-50 runs at 86 % of the peak of 256-bit vectors.
+padding). On a 2-core Xeon of 240 Gflop/s a core (48 KB and 2 MB of cache) the 3x3 stay at 85-97 %;
+the 1x1 that read their image from the second level reach 75-84 % with every tile, those of 64
+channels, whose image stays in the first level, 100 %. As compiled for haswell all of ResNet-50 runs
+at 86 % of the peak of 256-bit vectors (Emerald Rapids).
 """
 
 from __future__ import annotations
