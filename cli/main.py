@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import LeipError
 from . import benchmark, cache, compile, demo, inspect, interrupts, kernel, opt, run, streams
 from .console import error_screen
+from .start import INTERRUPTED
 
 app = typer.Typer(
     name="leip",
@@ -31,7 +32,6 @@ app.add_typer(kernel.app, name="kernel")
 app.add_typer(cache.app, name="cache")
 app.command("demo")(demo.command)
 
-INTERRUPTED = 130
 _TARGET_FLAG = re.compile(r"-[A-Za-z][A-Za-z]\S*")
 
 

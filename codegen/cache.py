@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import stat
 import struct
 import tempfile
 import threading
@@ -149,6 +150,8 @@ class KernelCache:
             try:
                 status = path.stat()
             except OSError:  # another process removed it meanwhile
+                continue
+            if not stat.S_ISREG(status.st_mode):
                 continue
             found.append((path, status.st_mtime, status.st_size))
         return found

@@ -369,6 +369,18 @@ def test_interrupt_is_clean(cli: Cli) -> None:
     assert not (cli.folder / "OUT").exists()
 
 
+def test_an_interrupt_while_modules_load(cli: Cli) -> None:
+    code = (
+        "import builtins, sys\nfrom leip.cli.start import main\nload = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'typer': raise KeyboardInterrupt\n"
+        "    return load(name, *rest)\n"
+        "builtins.__import__ = interrupted\nsys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
+
+
 def test_an_interrupt_that_a_library_swallows_still_counts(cli: Cli, tiny_onnx: Path) -> None:
     code = (
         "import signal, sys\nfrom leip.cli.main import main\nfrom leip.driver import compiling\n"

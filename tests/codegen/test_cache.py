@@ -65,6 +65,7 @@ def test_clear_removes_entries_only(tmp_path: Path) -> None:
     cache = KernelCache(tmp_path)
     cache.put(KEY, b"object")
     (tmp_path / "mine.txt").write_text("keep")
+    (tmp_path / OTHER[:2] / f"{OTHER}.leip").mkdir(parents=True)
     assert cache.clear().entries == 1
     assert cache.info().entries == 0
     assert (tmp_path / "mine.txt").exists()
