@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-CACHE = Path("/sys/devices/system/cpu/cpu0/cache")
+from leip.codegen.host_caches import caches
+
 PACKAGES = ("apache-tvm", "numpy", "onnx", "onnxruntime", "openvino", "torch")
 
 
@@ -24,18 +25,7 @@ def cpu_name() -> str:
 
 def cache_bytes() -> dict[str, int]:
     """Size of each data cache by its level; empty where the system does not say."""
-    sizes: dict[str, int] = {}
-    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    for folder in sorted(CACHE.glob("index*")):
-        try:
-            kind = (folder / "type").read_text().strip()
-            level, size = (folder / "level").read_text().strip(), (folder / "size").read_text()
-        except OSError:
-            continue
-        if kind != "Instruction":
-            number, unit = size.strip()[:-1], size.strip()[-1]
-            sizes[f"l{level}"] = int(number) * units[unit]
-    return sizes
+    return {f"l{cache.level}": cache.bytes for cache in caches()}
 
 
 def last_level_cache() -> int:

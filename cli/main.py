@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import LeipError
 from . import benchmark, cache, compile, demo, inspect, interrupts, kernel, opt, run, streams
 from .console import error_screen
-from .start import INTERRUPTED
+from .start import INTERRUPTED, interrupted
 
 app = typer.Typer(
     name="leip",
@@ -72,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams.discard_output()
         return 0
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return interrupted()
     except Exception as error:  # the last net: no traceback reaches a user unasked
         if hasattr(error, "format_message"):
             return _usage(error)

@@ -14,5 +14,10 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return interrupted()
+
+
+def interrupted() -> int:
+    """Say so. Returns the exit code."""
+    print("interrupted", file=sys.stderr)
+    return INTERRUPTED

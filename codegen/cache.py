@@ -89,7 +89,7 @@ class KernelCache:
         if entry is None:
             self.notes.append(f"the cache entry {path.name} was damaged and is built again")
             with contextlib.suppress(OSError):  # of a cache that can only be read
-                path.unlink(missing_ok=True)
+                path.unlink()
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # used now: `trim` goes by this

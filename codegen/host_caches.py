@@ -6,11 +6,12 @@ choosing, while sizes of caches come from the processor.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..ir.target import Caches
 
-__all__ = ["CACHE_FOLDER", "host_caches"]
+__all__ = ["CACHE_FOLDER", "Cache", "caches", "host_caches"]
 
 CACHE_FOLDER = Path("/sys/devices/system/cpu/cpu0/cache")
 
@@ -21,6 +22,15 @@ MOST_SHARE = 4 << 20
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
+@dataclass(frozen=True)
+class Cache:
+    """A data cache: its level, its size, and how many CPUs share it."""
+
+    level: int
+    bytes: int
+    sharers: int
+
+
 def host_caches(known: Caches, folder: Path = CACHE_FOLDER) -> Caches:
     """What one core here has, where the system tells it.
 
@@ -28,22 +38,25 @@ def host_caches(known: Caches, folder: Path = CACHE_FOLDER) -> Caches:
         known: What is believed of this CPU: taken for levels that the system does not tell.
         folder: Where Linux lists the caches of a core.
     """
-    own = {1: known.l1, 2: known.l2}
-    l3 = known.l3
-    for cache in sorted(folder.glob("index*")):
+    found = {cache.level: cache for cache in caches(folder)}
+    shares = {n: cache.bytes // _cores(folder, cache.sharers) for n, cache in found.items()}
+    l3 = min(shares[3], max(MOST_SHARE, known.l3)) if 3 in shares else known.l3
+    l1 = found[1].bytes if 1 in found else known.l1  # every core has its own
+    return Caches(l1, shares.get(2, known.l2), l3)
+
+
+def caches(folder: Path = CACHE_FOLDER) -> list[Cache]:
+    """The data caches of a core that the system tells about."""
+    found = []
+    for path in sorted(folder.glob("index*")):
         try:
-            level = int(_read(cache / "level"))
-            if _read(cache / "type") == "Instruction":
-                continue
-            size = _bytes(_read(cache / "size"))
-            sharers = _count(_read(cache / "shared_cpu_list"))
+            if _read(path / "type") != "Instruction":
+                sharers = _count(_read(path / "shared_cpu_list"))
+                level, size = int(_read(path / "level")), _bytes(_read(path / "size"))
+                found.append(Cache(level, size, sharers))
         except (OSError, ValueError):
             continue
-        if level in own:
-            own[level] = size if level == 1 else size // _cores(folder, sharers)
-        elif level == 3:
-            l3 = min(size // _cores(folder, sharers), max(MOST_SHARE, known.l3))
-    return Caches(own[1], own[2], l3)
+    return found
 
 
 def _read(path: Path) -> str:

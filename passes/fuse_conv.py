@@ -35,27 +35,26 @@ class FuseConv(Pass):
         for node in reversed(plan.nodes(ops=CONVS)):
             group: dict[Node, None] = {node: None}
             if self.prologue and _is_pointwise(node):
-                grow_prologue(plan, group, self._prologue(graph, node, group))
+                grow_prologue(plan, group, _cheap_and_short(graph, node, group))
             exit = grow_epilogue(plan, group, node.output, elementwise_like(node.output))
             plan.claim(group, [exit])
         return PassResult(graph, plan.commit())
 
-    def _prologue(
-        self, graph: Graph, anchor: Node, group: dict[Node, None]
-    ) -> Callable[[Node, Node], bool]:
-        """Whether a node may be computed in front: cheap, and the whole does not become long."""
-
-        def accept(producer: Node, reader: Node) -> bool:
-            if not _cheap_input(graph, producer, reader):
-                return False
-            whole = [node for node in (*group, producer) if node is not anchor]
-            return longest_terms(whole) <= MOST_PROLOGUE
-
-        return accept
-
 
 def _is_pointwise(node: Node) -> bool:
     return node.op == "conv" and all(size == 1 for size in node.inputs[1].shape[2:])
+
+
+def _cheap_and_short(
+    graph: Graph, anchor: Node, group: dict[Node, None]
+) -> Callable[[Node, Node], bool]:
+    """Whether a node may be computed in front: cheap, and the whole does not become long."""
+
+    def accept(producer: Node, reader: Node) -> bool:
+        whole = [node for node in (*group, producer) if node is not anchor]
+        return _cheap_input(graph, producer, reader) and longest_terms(whole) <= MOST_PROLOGUE
+
+    return accept
 
 
 def _cheap_input(graph: Graph, node: Node, reader: Node) -> bool:

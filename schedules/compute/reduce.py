@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from ...ir import levels
 from ...ir.dtypes import DType
 from ...ir.ops.reduce import reduced_shape
 from ...ir.types import TensorType
@@ -130,7 +131,11 @@ def _numbers(x: View, name: str, level: int) -> tuple[View, str]:
         return _cast_view(x, "uint8"), "uint8"
     if name == "mean" and not is_float(x.dtype):
         return _cast_view(x, "int64"), "int64"
-    if level == 1 and name in ("sum", "mean") and (x.dtype == "float32" or is_half(x.dtype)):
+    if (
+        level == levels.ORACLE
+        and name in ("sum", "mean")
+        and (x.dtype == "float32" or is_half(x.dtype))
+    ):
         return _cast_view(x, "float64"), "float64"
     return x, "float32" if is_half(x.dtype) else x.dtype
 

@@ -28,9 +28,9 @@ from ..view import View
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .matmul import DEPTH_STEPS
 from .moves import PASS_CONFIG, axes_of, place_output, vectorize_last
-from .products import LANES, Accumulated, Tiles, flat_stage, store_tiles, unravel, vector_lengths
+from .products import LANES, Accumulated, Tiles, flat_stage, register_tiles, store_tiles, unravel
 from .ranked import Ranked
-from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, Machine, balance, chunks, rounds
+from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, Machine, balance, rounds
 
 __all__ = ["BatchMatmul"]
 
@@ -120,17 +120,13 @@ class BatchMatmul(Ranked[Problem, BatchMatmulConfig]):
 
     def configs(self, p: Problem) -> Iterator[BatchMatmulConfig]:
         inner = math.gcd(p.depth, DEPTH_STEPS)
-        for lanes in vector_lengths(p.cols, p.machine.lanes):
-            for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
-                for rows in chunks(p.rows, p.machine.registers):
-                    if not p.machine.fits(vectors, rows):
-                        continue
-                    strips = rounds(p.rows, rows)
-                    for pack in (False, True) if p.in_place else (True,):
-                        for parts in (1, 2, 4):
-                            band = rounds(strips, parts)
-                            if rounds(strips, band) == parts:
-                                yield BatchMatmulConfig(vectors, rows, inner, lanes, pack, band)
+        for lanes, vectors, rows in register_tiles(p.machine, p.rows, p.cols, MOST_VECTORS):
+            strips = rounds(p.rows, rows)
+            for pack in (False, True) if p.in_place else (True,):
+                for parts in (1, 2, 4):
+                    band = rounds(strips, parts)
+                    if rounds(strips, band) == parts:
+                        yield BatchMatmulConfig(vectors, rows, inner, lanes, pack, band)
 
     def cost(self, p: Problem, config: BatchMatmulConfig, threads: int) -> float:
         tiles, machine = p.tiles(config), p.machine.narrowed(config.lanes)

@@ -43,9 +43,9 @@ from .products import (
     Accumulated,
     Tiles,
     flat_stage,
+    register_tiles,
     store_tiles,
     unravel,
-    vector_lengths,
 )
 from .ranked import Ranked
 from .tiles import (
@@ -56,7 +56,6 @@ from .tiles import (
     WAITED,
     Machine,
     balance,
-    chunks,
     overlapped,
     rounds,
 )
@@ -137,15 +136,11 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
 
     def configs(self, p: Problem) -> Iterator[MatmulConfig]:
         inner = math.gcd(p.depth, DEPTH_STEPS)
-        for lanes in vector_lengths(p.cols, p.machine.lanes):
-            for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
-                for rows in chunks(p.rows, p.machine.registers):
-                    if not p.machine.fits(vectors, rows):
-                        continue
-                    for chunk in dict.fromkeys((0, chunk_steps(p, vectors * lanes, inner))):
-                        for band in bands(p, vectors * lanes, rows, chunk):
-                            for order in ("panels", "rows"):
-                                yield MatmulConfig(vectors, rows, inner, chunk, band, order, lanes)
+        for lanes, vectors, rows in register_tiles(p.machine, p.rows, p.cols, MOST_VECTORS):
+            for chunk in dict.fromkeys((0, chunk_steps(p, vectors * lanes, inner))):
+                for band in bands(p, vectors * lanes, rows, chunk):
+                    for order in ("panels", "rows"):
+                        yield MatmulConfig(vectors, rows, inner, chunk, band, order, lanes)
 
     def cost(self, p: Problem, config: MatmulConfig, threads: int) -> float:
         machine = p.machine.narrowed(config.lanes)

@@ -72,11 +72,8 @@ def prefetch_ahead(
     rest = [0] * (len(weights.shape) - len(following) - 1)
     touches = []
     for line in range(rounds(stride * 4, LINE)):
-        address = tirx.address_of(
-            tirx.BufferLoad(weights, [*following, *rest, position * stride + line * LINE // 4])
-        )
-        arguments = [address, *(tirx.const(n, "int32") for n in (_READ, _INTO_L2, _DATA))]
-        touches.append(tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", *arguments)))
+        place = [*following, *rest, position * stride + line * LINE // 4]
+        touches.append(_touch(weights, place, _INTO_L2))
     return change_body(function, reductions[-1], lambda body: tirx.SeqStmt([*touches, body]))
 
 
@@ -107,7 +104,12 @@ def prefetch_next_pixels(
         channel = nest.start(nest.bindings[0]) * (extents.get(outer, 1) * extents[inner]) + channel
     at = [nest.start(n), channel // block, *pixel(nest, channel % block)]
     place = [*map(sym.Analyzer().simplify, at), 0]
-    address = tirx.address_of(tirx.BufferLoad(data, place))
-    arguments = [address, *(tirx.const(v, "int32") for v in (_READ, _INTO_L1, _DATA))]
-    touch = tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", *arguments))
+    touch = _touch(data, place, _INTO_L1)
     return change_body(function, inner, lambda body: tirx.SeqStmt([touch, body]))
+
+
+def _touch(buffer: Any, place: list[Any], into: int) -> Any:
+    """The prefetch of the line in which an element stands."""
+    address = tirx.address_of(tirx.BufferLoad(buffer, place))
+    arguments = [address, *(tirx.const(n, "int32") for n in (_READ, into, _DATA))]
+    return tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", *arguments))

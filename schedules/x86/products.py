@@ -10,7 +10,7 @@ at `Tiles.row` and `Tiles.column`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,14 @@ from ...ir.graph import Node
 from ..rewrite import with_block_body, with_loop_body
 from ..view import View, bounded, scope, simplify
 from .anchored import Anchored
-from .tiles import rounds
+from .tiles import Machine, chunks, rounds
 
 __all__ = [
     "LANES",
     "Accumulated",
     "Tiles",
     "flat_stage",
+    "register_tiles",
     "reshaped_index",
     "store_tiles",
     "unravel",
@@ -107,6 +108,17 @@ def vector_lengths(cols: int, lanes: int) -> tuple[int, ...]:
     while lanes > cols:
         lanes //= 2
     return (lanes, lanes // 2) if cols % lanes and lanes > SHORT else (lanes,)
+
+
+def register_tiles(
+    machine: Machine, rows: int, cols: int, most_vectors: int
+) -> Iterator[tuple[int, int, int]]:
+    """(lanes, vectors, rows) of the tiles of a product that fit the registers, in a fixed order."""
+    for lanes in vector_lengths(cols, machine.lanes):
+        for vectors in range(1, min(cols // lanes, most_vectors) + 1):
+            for height in chunks(rows, machine.registers):
+                if machine.fits(vectors, height):
+                    yield lanes, vectors, height
 
 
 class Accumulated(View):
