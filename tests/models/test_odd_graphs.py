@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from models.builders import Builder
+from onnx import TensorProto, helper
 from tolerances import assert_close
 
 import leip
@@ -17,14 +18,12 @@ import leip
 Shapes = dict[str, tuple[int, ...]]
 
 
-class Net:
-    """An ONNX graph that is put together op by op; names of values are handed on."""
+class Net(Builder):
+    """A builder that notes its inputs and makes a model of one output, of any shape."""
 
     def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        super().__init__("odd")
         self.inputs: Shapes = {}
-        self.rng = np.random.default_rng(0)
 
     def input(self, *shape: int) -> str:
         name = f"x{len(self.inputs)}"
@@ -32,18 +31,7 @@ class Net:
         return name
 
     def weight(self, *shape: int) -> str:
-        values = self.rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]) or 1)
-        return self.constant(values)
-
-    def constant(self, values: np.ndarray | float) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(values, np.float32), name))
-        return name
-
-    def op(self, op: str, *inputs: str, **attributes: object) -> str:
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
-        return name
+        return self.random(shape, float(np.prod(shape[1:])) ** -0.5)
 
     def save(self, output: str, path: Path) -> Path:
         inputs = [
@@ -51,7 +39,7 @@ class Net:
             for name, shape in self.inputs.items()
         ]
         outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)]
-        graph = helper.make_graph(self.nodes, "odd", inputs, outputs, self.constants)
+        graph = helper.make_graph(self.nodes, self.name, inputs, outputs, self.initializers)
         opsets = [helper.make_opsetid("", 17)]
         onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
         return path
@@ -60,66 +48,70 @@ class Net:
 def gated_between_groups(net: Net) -> str:
     """A grouped conv, a gate, a pointwise conv: 152 channels are 9.5 blocks of 16."""
     x = net.input(1, 152, 6, 6)
-    y = net.op("Relu", net.op("Conv", x, net.weight(152, 8, 3, 3), group=19, pads=[1, 1, 1, 1]))
-    pooled = net.op("GlobalAveragePool", y)
-    gate = net.op("Sigmoid", net.op("Conv", pooled, net.weight(152, 152, 1, 1), net.weight(152)))
-    y = net.op("Conv", net.op("Mul", y, gate), net.weight(152, 152, 1, 1), net.weight(152))
-    shortcut = net.op("Conv", x, net.weight(152, 152, 1, 1), net.weight(152))
-    return net.op("Relu", net.op("Add", y, shortcut))
+    y = net.node("Relu", net.node("Conv", x, net.weight(152, 8, 3, 3), group=19, pads=[1, 1, 1, 1]))
+    pooled = net.node("GlobalAveragePool", y)
+    gate = net.node(
+        "Sigmoid", net.node("Conv", pooled, net.weight(152, 152, 1, 1), net.weight(152))
+    )
+    y = net.node("Conv", net.node("Mul", y, gate), net.weight(152, 152, 1, 1), net.weight(152))
+    shortcut = net.node("Conv", x, net.weight(152, 152, 1, 1), net.weight(152))
+    return net.node("Relu", net.node("Add", y, shortcut))
 
 
 def product_then(op: str, weights: bool, **attributes: object) -> Callable[[Net], str]:
     """A bare product, then an op whose compute asks for its operand's dtype."""
 
     def make(net: Net) -> str:
-        b = net.weight(30, 8) if weights else net.op("Relu", net.input(30, 8))
-        product = net.op("MatMul", net.op("Relu", net.input(16, 30)), b)
-        other = net.op("Add", net.op("Abs", net.input(16, 8)), net.constant(0.5))
-        return net.op(op, net.op("Abs", product) if op == "Pow" else product, other, **attributes)
+        b = net.weight(30, 8) if weights else net.node("Relu", net.input(30, 8))
+        product = net.node("MatMul", net.node("Relu", net.input(16, 30)), b)
+        other = net.node("Add", net.node("Abs", net.input(16, 8)), net.scalar(0.5))
+        return net.node(
+            op, net.node("Abs", product) if op == "Pow" else product, other, **attributes
+        )
 
     return make
 
 
 def largest_of_ten(net: Net) -> str:
-    return net.op("Max", *(net.input(1, 5, 9, 11) for _ in range(10)))
+    return net.node("Max", *(net.input(1, 5, 9, 11) for _ in range(10)))
 
 
 def clamped_again_and_again(net: Net) -> str:
     x, z = net.input(1, 24), net.input(1, 24)
     y = x
     for _ in range(8):
-        y = net.op("Max", net.op("Min", net.op("Add", y, net.constant(0.1)), x), z)
+        y = net.node("Max", net.node("Min", net.node("Add", y, net.scalar(0.1)), x), z)
     return y
 
 
 def wheres(net: Net) -> str:
     x = net.input(4, 100)
     for _ in range(8):
-        positive = net.op("Greater", x, net.constant(0.1))
-        x = net.op("Where", positive, net.op("Mul", x, net.constant(0.7)), net.op("Neg", x))
+        positive = net.node("Greater", x, net.scalar(0.1))
+        x = net.node("Where", positive, net.node("Mul", x, net.scalar(0.7)), net.node("Neg", x))
     return x
 
 
 def wheres_before_conv(net: Net) -> str:
     x = net.input(1, 24, 18, 22)
     for _ in range(9):
-        positive = net.op("Greater", x, net.constant(0.1))
-        x = net.op("Where", positive, net.op("Mul", x, net.constant(0.7)), net.op("Neg", x))
-    return net.op("Conv", x, net.weight(16, 24, 1, 1))
+        positive = net.node("Greater", x, net.scalar(0.1))
+        x = net.node("Where", positive, net.node("Mul", x, net.scalar(0.7)), net.node("Neg", x))
+    return net.node("Conv", x, net.weight(16, 24, 1, 1))
 
 
 def shifts(net: Net) -> str:
     x = net.input(1, 24, 5, 5)
     for _ in range(14):
-        negative = net.op("Less", x, net.constant(0.0))
-        x = net.op("Add", x, net.op("Where", negative, net.constant(0.3), net.constant(-0.2)))
+        negative = net.node("Less", x, net.scalar(0.0))
+        x = net.node("Add", x, net.node("Where", negative, net.scalar(0.3), net.scalar(-0.2)))
     return x
 
 
 def mishes(net: Net) -> str:
     x = net.input(1, 24, 5, 5)
     for _ in range(14):
-        x = net.op("Mul", x, net.op("Tanh", net.op("Softplus", x)))
+        x = net.node("Mul", x, net.node("Tanh", net.node("Softplus", x)))
     return x
 
 
@@ -156,7 +148,7 @@ def test_odd_graph(name: str, level: int, tmp_path: Path) -> None:
 def test_a_sum_of_millions(level: int, tmp_path: Path) -> None:
     """Against doubles: one float32 accumulator is 1 % off (ONNX Runtime 0.03 %)."""
     net = Net()
-    model = net.save(net.op("ReduceSumSquare", net.input(10_000_000)), tmp_path / "sum.onnx")
+    model = net.save(net.node("ReduceSumSquare", net.input(10_000_000)), tmp_path / "sum.onnx")
     built = leip.compile(model, tmp_path / "OUT", optimization={"kernel": level}, threads=2)
     x = np.random.default_rng(1).standard_normal(10_000_000).astype(np.float32)
     (actual,) = leip.load(built.path, threads=2).infer(x).values()
