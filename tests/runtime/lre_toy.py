@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -27,10 +28,14 @@ def compile_c(output: Path, files: Iterable[Path], flags: Iterable[str] = ()) ->
     return output
 
 
-def run_python(code: str, *arguments: str, cwd: Path | None = None) -> str:
+def run_python(
+    code: str, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> str:
     """Runs `code` in a new process and returns what it prints; its failure fails the test."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, timeout=120, env=os.environ | (env or {})
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
