@@ -80,6 +80,12 @@ class Problem:
         attrs: Any = self.parts.node.attrs
         return bool(attrs.transpose_b)
 
+    @property
+    def row_stride(self) -> int:
+        """Bytes from a row of A to the next, where the graph's input is read in place."""
+        attrs: Any = self.parts.node.attrs
+        return 4 if attrs.transpose_a else self.depth * 4
+
     def tiles(self, config: BatchMatmulConfig) -> Tiles:
         return Tiles(
             self.batch,
@@ -134,7 +140,8 @@ class BatchMatmul(Ranked[Problem, BatchMatmulConfig]):
         strips = height // config.rows
         bands = strips // config.band
         in_l1 = held(p, config) <= machine.l1 // 2
-        step = machine.step_cycles(vectors, config.rows, in_l1)
+        collide = machine.collide(config.rows, p.row_stride)
+        step = machine.step_cycles(vectors, config.rows, in_l1, points_in_l1=not collide)
         step *= NARROW if config.lanes < p.machine.lanes else 1.0
         burst = 1 + config.rows * vectors / machine.registers
         finish = config.rows * vectors * 2.0 * burst

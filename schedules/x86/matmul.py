@@ -102,6 +102,12 @@ class Problem:
     depth: int
     buffered: bool
 
+    @property
+    def row_stride(self) -> int:
+        """Bytes from a row of A to the next."""
+        attrs: Any = self.parts.node.attrs
+        return 4 if attrs.transpose_a else self.depth * 4
+
     def tiles(self, config: MatmulConfig) -> Tiles:
         axes = self.parts.node.output.shape[:-1]
         band, vectors, lanes = config.band, config.vectors, config.lanes
@@ -149,7 +155,12 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
         strips = bands * config.band
         panel = config.vectors * config.lanes * p.depth * 4
         held = panel * config.chunk // p.depth if config.chunk else panel
-        step = machine.step_cycles(config.vectors, config.rows, held <= machine.l1 * 3 // 4)
+        step = machine.step_cycles(
+            config.vectors,
+            config.rows,
+            weights_in_l1=held <= machine.l1 * 3 // 4,
+            points_in_l1=not machine.collide(config.rows, p.row_stride),
+        )
         step *= NARROW if config.lanes < p.machine.lanes else 1.0
         tile = config.rows * config.vectors
         burst = 1 + tile / machine.registers

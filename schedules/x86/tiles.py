@@ -3,12 +3,14 @@
 A tile is `vectors` vector registers wide (channels or columns of B) and `points` high (pixels or
 rows of A). One step of the reduction loads `vectors` weights, broadcasts `points` scalars and does
 `vectors * points` multiply-adds. Four things bound it: the FMA ports, the latency of a chain of
-accumulations, the two load ports, and the weights that stream from L2 past the first-level cache.
+accumulations, the two load ports, and what streams from L2: weights past the first-level cache, and
+scalars whose lines push each other out of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 LINE = 64  # bytes of a cache line
+PAGE = 4096  # bytes of a page of memory
 
 FMA_LATENCY = 5  # cycles; 4 on most cores, and a little more to hide the loads behind
 LOAD_PORTS = 2  # vector loads per cycle
@@ -81,13 +84,26 @@ class Machine:
         """Whether accumulators, weights and one broadcast stay in registers."""
         return vectors * points + vectors + 1 <= self.registers
 
-    def step_cycles(self, vectors: int, points: int, weights_in_l1: bool) -> float:
+    def collide(self, lines: int, stride: int) -> bool:
+        """Whether lines that stand `stride` bytes apart push each other out of the L1 cache.
+
+        Its sets are chosen by the address within a page, so it has `l1 / PAGE` ways; lines a
+        multiple of a page apart share one set.
+        """
+        sets = min(PAGE // math.gcd(stride, PAGE), PAGE // LINE)
+        return rounds(lines, sets) > self.l1 // PAGE
+
+    def step_cycles(
+        self, vectors: int, points: int, weights_in_l1: bool, points_in_l1: bool = True
+    ) -> float:
         """Cycles of one reduction step of a tile."""
         work = vectors * points / self.ports
         loads = (vectors + points) / LOAD_PORTS
         if self.broadcast_operand and vectors == 1:
             loads = max(loads, work)  # a broadcast operand is a load, but takes no slot of its own
         stream = 0.0 if weights_in_l1 else vectors * self.lanes * 4 / L2_BYTES_PER_CYCLE
+        if not points_in_l1:  # every scalar brings its line again
+            stream += points * LINE / L2_BYTES_PER_CYCLE
         return max(work, float(FMA_LATENCY), loads, stream) + LOOP_CYCLES
 
     def stream_cycles(self, size: int, times: int) -> float:

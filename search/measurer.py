@@ -1,0 +1,49 @@
+"""Who measures: the protocol that code generation fills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .record import Config, Status
+
+__all__ = ["Measurer", "Outcome", "Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is to be measured.
+
+    Attributes:
+        task_text: Canonical text of the task.
+        template: Name of the template.
+        config: Knobs by name.
+    """
+
+    task_text: str
+    template: str
+    config: Config
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, and the seconds of its runs."""
+
+    status: Status
+    times: tuple[float, ...] = ()
+    message: str = ""
+
+
+class Measurer(Protocol):
+    """Builds trials on all cores, then runs them one by one with nothing else running."""
+
+    def measure(self, trials: Sequence[Trial]) -> Sequence[Outcome]:
+        """One outcome a trial, in order. A crash or a hang costs that trial only."""
+        ...
+
+    def compare(self, trials: Sequence[Trial]) -> Sequence[Outcome]:
+        """Like `measure`, the runs of all trials interleaved: for incumbent against challenger."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,137 @@
+"""What a tuning log holds: one record a line.
+
+Only measurements have the key `config`. Every record says what it is by `kind`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+__all__ = ["Config", "Header", "LayoutChoice", "Measurement", "Record", "Status", "Verdict"]
+
+Config = Mapping[str, int | bool | str]
+
+
+class Status(str, Enum):
+    """How the measurement of a config ended."""
+
+    OK = "ok"
+    INVALID = "invalid"
+    BUILD_ERROR = "build error"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    WRONG_RESULT = "wrong result"
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line: what the log belongs to.
+
+    Attributes:
+        model: Name of the model.
+        model_hash: sha256 of its imported graph, in hex.
+        target: Text of the target: its records are good for nothing else.
+        threads: Threads that the kernels were measured with.
+        level: Optimization level of the tasks.
+        machine: Facts of the machine that measured (CPU, caches, kernel). For people: no check.
+        leip: Version of leip.
+        tvm: Version of TVM.
+        stamp: When the log was begun, UTC, ISO 8601.
+    """
+
+    model: str
+    model_hash: str
+    target: str
+    threads: int
+    level: int
+    machine: Mapping[str, str]
+    leip: str
+    tvm: str
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One config of one task, measured (or found to be no legal one).
+
+    Attributes:
+        task: Key of the task.
+        template: Name of the template.
+        source: Hash of the sources that the template's kernels depend on.
+        config: Knobs by name.
+        status: How it ended.
+        times: Seconds of every run; empty unless `status` is OK.
+        message: What went wrong.
+        stamp: When, UTC, ISO 8601.
+    """
+
+    task: str
+    template: str
+    source: str
+    config: Config
+    status: Status
+    times: tuple[float, ...] = ()
+    message: str = ""
+    stamp: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """The time that counts, the least; infinite unless `status` is OK."""
+        return min(self.times, default=float("inf"))
+
+
+@dataclass(frozen=True)
+class TaskText:
+    """The readable text of a task, once per log and before its first measurement."""
+
+    task: str
+    text: str
+
+
+@dataclass(frozen=True)
+class TransformTime:
+    """What it takes to convert a value from one layout into another: texts of both types."""
+
+    source: str
+    target: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LayoutChoice:
+    """Which block of channels the graph was given, and the modelled or measured seconds of each.
+
+    Attributes:
+        block: The chosen one; 1 is plain.
+        seconds: Time of the whole graph by block.
+    """
+
+    block: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What comparing the tuned object with the untuned one said.
+
+    Attributes:
+        tuned: Whether the tuned one replaces it.
+        iterations: Measurements in the log when it was given.
+        configs: The config of every task that differs from its default, as `template{config}`;
+            empty where `tuned` is False.
+        before, after: Seconds of an inference, least of all blocks.
+        ratio: Median of the blocks' ratios after / before.
+    """
+
+    tuned: bool
+    iterations: int
+    configs: Mapping[str, str]
+    before: float
+    after: float
+    ratio: float
+    stamp: str = ""
+
+
+Record = Measurement | TaskText | TransformTime | LayoutChoice | Verdict
