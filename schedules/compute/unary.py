@@ -58,7 +58,7 @@ def _relu(context: Context, attrs: Any, x: Expr) -> Expr:
 
 
 def _silu(context: Context, attrs: Any, x: Expr) -> Expr:
-    return bind(x, lambda v: v / (_c(1, v) + context.math.exp(-v)))
+    return context.math.silu(x)
 
 
 def _mish(context: Context, attrs: Any, x: Expr) -> Expr:
