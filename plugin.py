@@ -1,4 +1,4 @@
-"""Extending leip from outside the tree: passes, ops and templates of your own.
+"""Extending leip from outside the tree: passes, ops, templates and searches of your own.
 
 A plugin is a Python file that registers what it brings when it is loaded:
 
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from .ir.op import OpDef
     from .passes.base import Pass
 
-__all__ = ["digest", "load", "register_op", "register_pass", "register_template"]
+__all__ = [
+    "digest",
+    "load",
+    "register_op",
+    "register_pass",
+    "register_search",
+    "register_template",
+]
 
 _loaded: dict[Path, str] = {}
 
@@ -108,6 +115,24 @@ def register_template(template: Any) -> None:
     from .schedules.select import register_template as register
 
     register(template)
+
+
+def register_search(
+    *,
+    proposer: Callable[..., Any] | None = None,
+    scheduler: Callable[[], Any] | None = None,
+    measurer: Callable[[], Any] | None = None,
+) -> None:
+    """Put parts of your own into the search (docs/tuning.md).
+
+    Args:
+        proposer: `proposer(space, seed)` gives a `leip.search.proposer.Proposer`, one per task.
+        scheduler: `scheduler()` gives a `leip.search.scheduler.Scheduler`.
+        measurer: `measurer()` gives a `leip.search.measurer.Measurer`.
+    """
+    from .search.registry import register
+
+    register(proposer=proposer, scheduler=scheduler, measurer=measurer)
 
 
 def _digest(path: Path) -> str:

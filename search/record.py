@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
-__all__ = ["Config", "Header", "LayoutChoice", "Measurement", "Record", "Status", "Verdict"]
+__all__ = [
+    "Config",
+    "Header",
+    "LayoutChoice",
+    "Measurement",
+    "Record",
+    "Status",
+    "TaskText",
+    "TransformTime",
+    "Verdict",
+]
 
 Config = Mapping[str, int | bool | str]
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How the measurement of a config ended."""
 
     OK = "ok"
@@ -92,8 +102,15 @@ class TaskText:
 
 @dataclass(frozen=True)
 class TransformTime:
-    """What it takes to convert a value from one layout into another: texts of both types."""
+    """What it takes to convert a value from one layout into another.
 
+    Attributes:
+        task: Key of the transform's task.
+        source, target: Texts of both types.
+        seconds: The least time of a run.
+    """
+
+    task: str
     source: str
     target: str
     seconds: float
@@ -101,15 +118,21 @@ class TransformTime:
 
 @dataclass(frozen=True)
 class LayoutChoice:
-    """Which block of channels the graph was given, and the modelled or measured seconds of each.
+    """Which block of channels the graph was given, and what each of the candidates would take.
 
     Attributes:
+        graph: Hash of the graph that it was made for, in its default layouts.
         block: The chosen one; 1 is plain.
-        seconds: Time of the whole graph by block.
+        blocked: Names of the kernels' first results that work on blocked images.
+        seconds: Time of the whole graph by block, measured where it was, else modelled.
+        default: Whether this is what the graph gets without a search.
     """
 
+    graph: str
     block: int
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    blocked: tuple[str, ...]
+    seconds: Mapping[str, float]
+    default: bool
 
 
 @dataclass(frozen=True)
@@ -117,20 +140,28 @@ class Verdict:
     """What comparing the tuned object with the untuned one said.
 
     Attributes:
+        graph: Hash of the graph that was compared, in its default layouts.
         tuned: Whether the tuned one replaces it.
         iterations: Measurements in the log when it was given.
-        configs: The config of every task that differs from its default, as `template{config}`;
-            empty where `tuned` is False.
-        before, after: Seconds of an inference, least of all blocks.
+        configs: By task, the config that differs from the default, as `template{config}`; empty
+            where `tuned` is False.
+        sources: By task, the hash of the sources that the config was measured with.
+        before, after: Seconds of an inference, untuned and tuned: the least of all blocks; 0 where
+            there was nothing to compare.
         ratio: Median of the blocks' ratios after / before.
+        message: Why the default stays.
+        stamp: When, UTC, ISO 8601.
     """
 
+    graph: str
     tuned: bool
     iterations: int
-    configs: Mapping[str, str]
-    before: float
-    after: float
-    ratio: float
+    configs: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    before: float = 0.0
+    after: float = 0.0
+    ratio: float = 1.0
+    message: str = ""
     stamp: str = ""
 
 

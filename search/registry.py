@@ -1,0 +1,44 @@
+"""Parts of the search from outside the tree: the last one that was registered is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .measurer import Measurer
+from .proposer import ProposerFactory
+from .scheduler import Scheduler
+
+__all__ = ["Parts", "parts", "register"]
+
+MeasurerFactory = Callable[[], Measurer]
+SchedulerFactory = Callable[[], Scheduler]
+
+
+@dataclass
+class Parts:
+    """What takes the place of leip's own; None: nothing does."""
+
+    proposer: ProposerFactory | None = None
+    scheduler: SchedulerFactory | None = None
+    measurer: MeasurerFactory | None = None
+
+
+_parts = Parts()
+
+
+def parts() -> Parts:
+    """What was registered."""
+    return _parts
+
+
+def register(
+    *,
+    proposer: ProposerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
+    measurer: MeasurerFactory | None = None,
+) -> None:
+    """Use these from now on; None leaves what there is."""
+    _parts.proposer = proposer or _parts.proposer
+    _parts.scheduler = scheduler or _parts.scheduler
+    _parts.measurer = measurer or _parts.measurer

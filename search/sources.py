@@ -1,0 +1,87 @@
+"""Which sources a kernel of a template depends on, as a hash: a log outlives all other changes."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..schedules import compute
+from ..schedules.task import Task
+from ..schedules.template import Template
+
+__all__ = ["source_of"]
+
+_PACKAGE = compute.__name__.rpartition(".")[0]  # leip.schedules
+_ROOT = _PACKAGE.rpartition(".")[0]
+# how every scheduled kernel becomes an object file
+_ALWAYS = ("codegen/kernel_object.py", "codegen/lowering.py")
+
+
+def source_of(template: Template, task: Task) -> str:
+    """Hash, in hex, of the sources that a task's kernel depends on if this template makes it.
+
+    These are the template's own module and the computes of the task's ops, with all modules of
+    `schedules/` that they import, directly or not; for those of plugins, the plugin's file.
+    """
+    modules = {type(template).__module__}
+    modules |= {
+        compute.compute_of(n.op).__module__ for n in task.nodes if compute.has_compute(n.op)
+    }
+    return _digest(frozenset(modules))
+
+
+@functools.cache
+def _digest(modules: frozenset[str]) -> str:
+    files: dict[str, Path] = {}
+    waiting = sorted(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if name in files or path is None:
+            continue
+        files[name] = path
+        waiting += [found for found in _imports(name, path) if _is_ours(found)]
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        # the name of a plugin's module depends on where its file stands
+        digest.update((name if _is_ours(name) else "plugin").encode() + b"\0")
+        digest.update(files[name].read_bytes() + b"\0")
+    for always in _ALWAYS:
+        digest.update((root / always).read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _is_ours(module: str) -> bool:
+    return module == _PACKAGE or module.startswith(f"{_PACKAGE}.")
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module; None if it is none that a kernel depends on."""
+    if not _is_ours(module):
+        loaded = getattr(sys.modules.get(module), "__file__", None)
+        return Path(loaded) if loaded else None
+    path = Path(__file__).parent.parent.joinpath(*module.split(".")[len(_ROOT.split(".")) :])
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py"
+    path = path.with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """Full names of what a file imports: modules, and names in them, which may be modules."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *filter(None, [node.module])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
