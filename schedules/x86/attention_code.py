@@ -108,7 +108,10 @@ class _Writer:
         whole = self.blocks * self.key_vectors + rounds(self.rest, self.lanes)
         self.values = whole * self.lanes * p.depth  # where packed v begins, behind packed k
         packed = self.values + p.keys * self.value_vectors * self.columns
-        self.first_score = rounds(packed, self.lanes) * self.lanes
+        # Rows of q an odd number of lines apart, so that no set of the cache gets many of them.
+        self.query_stride = (rounds(p.depth, self.lanes) | 1) * self.lanes
+        self.first_query = rounds(packed, self.lanes) * self.lanes
+        self.first_score = self.first_query + t.rows * self.query_stride
         size = self.first_score + t.rows * self.key_vectors * self.lanes
         self.memory = code.scratch((size,), "memory")
         held = t.rows * t.strips
@@ -309,14 +312,35 @@ class _Writer:
             loops.append(code.loop(cut.count, panel, "panel"))
         return code.seq(*loops)
 
+    def _pack_queries(self, n: Expr, row: Expr) -> Any:
+        """A strip's rows of q. Where they stand their distance is often a multiple of a page."""
+        p = self.p
+        q = self.views[p.q]
+        batch = batch_index(n, p.batch, q.shape[:-2])
+
+        def copy(i: Expr, d: Expr, lanes: int) -> Any:
+            place = self.first_query + i * self.query_stride + d
+            value = q(*batch, row + i, code.ramp(d, lanes))
+            return code.store(self.memory, value, code.ramp(place, lanes))
+
+        def one(i: Expr) -> Any:
+            vectors, rest = divmod(p.depth, self.lanes)
+            whole = code.loop(vectors, lambda v: copy(i, v * self.lanes, self.lanes), "v")
+            tail = code.loop(rest, lambda d: copy(i, vectors * self.lanes + d, 1), "d")
+            return code.seq(whole, tail)
+
+        return code.loop(self.t.rows, one, "i")
+
     # --- the first product -------------------------------------------------------------------
 
     def _scores(self, n: Expr, row: Expr, base: Expr, keys: int) -> list[Any]:
         """scores[row, key] of a strip and a block of keys, as the product gives them."""
         p, lanes = self.p, self.lanes
-        q = self.views[p.q]
-        batch = batch_index(n, p.batch, q.shape[:-2])
-        loops = []
+        loops = [self._pack_queries(n, row)]
+
+        def query(i: int, d: Expr) -> Expr:
+            return code.load(self.memory, self.first_query + i * self.query_stride + d)
+
         for cut in panels(rounds(keys, lanes), self.t.key_vectors):
 
             def panel(index: Expr, cut: Panel = cut) -> Any:
@@ -327,7 +351,7 @@ class _Writer:
                 def step(d: Expr) -> Any:
                     return self._outer(
                         tile,
-                        [q(*batch, row + i, d) for i in range(self.t.rows)],
+                        [query(i, d) for i in range(self.t.rows)],
                         start + d * (cut.vectors * lanes),
                         cut.vectors,
                         lanes,

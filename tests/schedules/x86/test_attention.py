@@ -173,6 +173,16 @@ def test_long_sequences(isa: str) -> None:
     check(task)
 
 
+@pytest.mark.parametrize("rows", (40, 197, 300, 500))
+def test_groups_of_strips_are_equal(rows: int) -> None:
+    """No strip is computed again because a group had room for it."""
+    config = TEMPLATE.default(heads(1, 2, rows, 2500, 32, 48))
+    assert isinstance(config, Config) and config.block
+    strips = -(-rows // config.rows)
+    groups = -(-strips // config.strips)
+    assert groups * config.strips - strips < groups
+
+
 def test_configs() -> None:
     task = heads(1, 3, 29, 83, 24, 40)
     default = TEMPLATE.default(task)

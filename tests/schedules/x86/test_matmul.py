@@ -10,9 +10,10 @@ import pytest
 from x86_kernels import check_task, conv_task, host_targets, matmul_task
 
 from leip.schedules.template import InvalidConfig, NotApplicable
-from leip.schedules.x86.batch_matmul import BatchMatmul
-from leip.schedules.x86.matmul import MatmulPacked
+from leip.schedules.x86.batch_matmul import BatchMatmul, BatchMatmulConfig
+from leip.schedules.x86.matmul import MatmulConfig, MatmulPacked
 from leip.schedules.x86.products import reshaped_index
+from leip.schedules.x86.tiles import Machine
 
 PACKED: dict[str, dict[str, Any]] = {
     "divides": dict(a=(12, 64), b=(64, 96)),
@@ -104,6 +105,19 @@ def test_few_rows_are_not_packed_for() -> None:
     assert template.default(transposed).pack
     with pytest.raises(InvalidConfig, match="contiguous"):
         template.build(transposed, dataclasses.replace(template.default(transposed), pack=False))
+
+
+@pytest.mark.parametrize("depth", (1024, 3072, 4096))
+@pytest.mark.parametrize("constant", (True, False))
+def test_rows_do_not_push_each_other_out_of_the_cache(depth: int, constant: bool) -> None:
+    """Rows a multiple of a page apart share one set of L1, which has 8 or 12 ways."""
+    template = MatmulPacked() if constant else BatchMatmul()
+    task = matmul_task((1, 197, depth), (1, depth, 768)[constant:], constant=constant)
+    ways = task.target.caches.l1 // 4096
+    config = template.default(task)
+    assert isinstance(config, MatmulConfig | BatchMatmulConfig) and 4 <= config.rows <= ways
+    odd = matmul_task((1, 197, 776), (1, 776, 768)[constant:], constant=constant)
+    assert not Machine.of(odd.target).collide(28, 776 * 4)
 
 
 @pytest.mark.parametrize(
