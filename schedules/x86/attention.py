@@ -24,8 +24,8 @@ Measured on a Zen 4 (AVX-512 on 256-bit data paths, 3.6 GHz; one thread, CPU tim
 Gflop/s = 32 flops a cycle, by an FMA loop, November 2026), share of peak with only
 the products counted, 64 wide: 12 heads of 128 tokens with a mask 85 % (of the time the products
 take 85 %, exp 6 %, the rest of softmax 5 %, packing 4 %), 12 of 197 tokens 82 %, 2 of 2048 tokens
-87 %. Compiled for haswell 78, 82 and 84 %. Two threads, q, k and v slices of one product (a row of q
-every 9-12 KB): 12 heads of 197 tokens 84 %, of 577 87 %, 2 of 2048 86 %, 16 of 50 57 %.
+87 %. Compiled for haswell 78, 82 and 84 %. Two threads, q, k and v slices of one product (a row
+of q every 9-12 KB): 12 heads of 197 tokens 84 %, of 577 87 %, 2 of 2048 86 %, 16 of 50 57 %.
 """
 
 from __future__ import annotations
