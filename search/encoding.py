@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .record import (
+    Challenge,
     Header,
     LayoutChoice,
     Measurement,
@@ -24,6 +25,7 @@ __all__ = ["FORMAT", "decode", "decode_header", "encode", "encode_header"]
 FORMAT = "leip.tuning/1"
 _KINDS: dict[str, type] = {
     "measurement": Measurement,
+    "challenge": Challenge,
     "task": TaskText,
     "transform": TransformTime,
     "layouts": LayoutChoice,

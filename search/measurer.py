@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,12 +38,18 @@ class Outcome:
 class Measurer(Protocol):
     """Builds trials on all cores, then runs them one by one with nothing else running."""
 
-    def measure(self, trials: Sequence[Trial]) -> Sequence[Outcome]:
-        """One outcome a trial, in order. A crash or a hang costs that trial only."""
+    def measure(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
+        """One outcome a trial, in order, each as soon as it is known.
+
+        A crash, a hang or endless allocation costs that trial only.
+        """
         ...
 
     def compare(self, trials: Sequence[Trial]) -> Sequence[Outcome]:
-        """Like `measure`, the runs of all trials interleaved: for incumbent against challenger."""
+        """Like `measure`, the runs of all trials interleaved: for incumbent against challenger.
+
+        Time `i` of each outcome belongs to the same turn.
+        """
         ...
 
     def close(self) -> None: ...

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 __all__ = [
+    "Challenge",
     "Config",
     "Header",
     "LayoutChoice",
@@ -93,6 +94,36 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Challenge:
+    """A config ran in turns with the one that was best so far.
+
+    What a task is built with is the challenger of the last challenge that was won; the template's
+    default if there is none.
+
+    Attributes:
+        task: Key of the task.
+        template: Name of the template of both.
+        source: Hash of the sources that the template's kernels depend on.
+        incumbent, challenger: Knobs by name.
+        ratio: Median of the turns' ratios, challenger's time over incumbent's; 0 if the
+            incumbent does not run.
+        noise: How far from 1 that must be to count.
+        won: Whether the challenger is the best from now on.
+        stamp: When, UTC, ISO 8601.
+    """
+
+    task: str
+    template: str
+    source: str
+    incumbent: Config
+    challenger: Config
+    ratio: float
+    noise: float
+    won: bool
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
 class TaskText:
     """The readable text of a task, once per log and before its first measurement."""
 
@@ -165,4 +196,4 @@ class Verdict:
     stamp: str = ""
 
 
-Record = Measurement | TaskText | TransformTime | LayoutChoice | Verdict
+Record = Measurement | Challenge | TaskText | TransformTime | LayoutChoice | Verdict

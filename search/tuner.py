@@ -1,0 +1,300 @@
+"""The loop of the search: scheduler, proposers, measurer, and who watches."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .measurer import Measurer, Outcome, Trial
+from .proposer import Proposer, ProposerFactory
+from .record import Challenge, Config, Measurement, Status
+from .scheduler import Scheduler, TaskState
+from .space import SearchSpace
+
+__all__ = ["Observer", "TaskResult", "TuneResult", "TuneTask", "Tuner"]
+
+WORTH = 0.99  # of the incumbent's time that a measured config must reach to challenge it
+LEAST_NOISE = 0.005  # by which a challenger must win at least
+
+
+@dataclass(frozen=True)
+class TuneTask:
+    """A task to be tuned.
+
+    Attributes:
+        space: Its points.
+        text: Its canonical text.
+        source: Hash of the sources that the template's kernels depend on, for the records.
+        weight: How often it stands in the model.
+        bound: Seconds that no config can go below.
+        known: Records of earlier runs that hold for it: measurements and challenges, in order.
+            Those of other templates and of configs that the space has not are passed over.
+        seeds: Configs to try early, best first: of tasks with the same anchor.
+    """
+
+    space: SearchSpace
+    text: str
+    source: str = ""
+    weight: int = 1
+    bound: float = 0.0
+    known: tuple[Measurement | Challenge, ...] = ()
+    seeds: tuple[Config, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How a task stands at the end.
+
+    Attributes:
+        config: The best config: the last that won a challenge, else the default.
+        seconds: Its least time; infinite if it was never measured.
+        default_seconds: The default's least time; infinite if it was never measured.
+        measured: Points measured, those of earlier runs counted.
+        size: Points of the space.
+    """
+
+    config: Config
+    seconds: float
+    default_seconds: float
+    measured: int
+    size: int
+
+    @property
+    def exhausted(self) -> bool:
+        return self.measured >= self.size
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What a run of the tuner came to.
+
+    Attributes:
+        tasks: One a task, in order.
+        iterations: New measurements.
+        exhausted: It ended early since every point of every space is measured.
+    """
+
+    tasks: tuple[TaskResult, ...]
+    iterations: int
+    exhausted: bool
+
+
+class Observer(Protocol):
+    """Told of everything as it happens; `task` is the position among the tuner's tasks."""
+
+    def measured(self, task: int, record: Measurement) -> None:
+        """A new measurement: one iteration."""
+        ...
+
+    def challenged(self, task: int, record: Challenge) -> None:
+        """Incumbent and challenger ran in turns: no iteration."""
+        ...
+
+
+class Silent:
+    """An observer that nobody hears."""
+
+    def measured(self, task: int, record: Measurement) -> None: ...
+
+    def challenged(self, task: int, record: Challenge) -> None: ...
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass
+class _State:
+    """A task while it is tuned."""
+
+    task: TuneTask
+    proposer: Proposer
+    best: int  # the point that the task would be built with now
+    seconds: dict[int, float] = field(default_factory=dict)
+    history: list[float] = field(default_factory=list)
+    done: bool = False  # the proposer has nothing left
+
+    @property
+    def best_seconds(self) -> float:
+        return self.seconds.get(self.best, math.inf)
+
+    def learn(self, point: int, seconds: float) -> None:
+        self.seconds[point] = seconds
+        self.proposer.tell(point, seconds)
+
+    def seen(self) -> TaskState:
+        size = len(self.seconds) if self.done else len(self.task.space)
+        return TaskState(
+            self.task.weight,
+            self.best_seconds,
+            self.task.bound,
+            len(self.seconds),
+            size,
+            tuple(self.history),
+        )
+
+    def result(self) -> TaskResult:
+        space = self.task.space
+        return TaskResult(
+            space.config(self.best),
+            self.best_seconds,
+            self.seconds.get(space.default, math.inf),
+            len(self.seconds),
+            len(space),
+        )
+
+
+class Tuner:
+    """Gives iterations to tasks until there are none left of either.
+
+    Args:
+        tasks: What to tune; equal tasks once, with their weight.
+        measurer: Builds and runs.
+        scheduler: Says which task gets the next batch.
+        proposers: Makes the search inside a task.
+        observer: Is told of every result before the next measurement begins.
+        seed: Of all random choices.
+        batch: Points that are built together.
+        clock: Gives the time stamps of the records.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[TuneTask],
+        measurer: Measurer,
+        scheduler: Scheduler,
+        proposers: ProposerFactory,
+        *,
+        observer: Observer | None = None,
+        seed: int = 0,
+        batch: int = 4,
+        clock: Callable[[], str] = _now,
+    ) -> None:
+        self._measurer, self._scheduler = measurer, scheduler
+        self._observer: Observer = observer if observer is not None else Silent()
+        self._batch, self._clock = batch, clock
+        self._states = [self._begin(task, proposers, seed) for task in tasks]
+
+    def run(self, iterations: int) -> TuneResult:
+        """Measure so many new points, or all that are left.
+
+        May be interrupted by any exception, KeyboardInterrupt among them: what the observer was
+        told of holds, and `result` gives it.
+        """
+        left = iterations
+        while left > 0:
+            index = self._scheduler.next([state.seen() for state in self._states])
+            if index is None:
+                break
+            left -= self._turn(index, min(left, self._batch))
+        return self.result(iterations - left, exhausted=left > 0)
+
+    def result(self, iterations: int = 0, exhausted: bool = False) -> TuneResult:
+        """How things stand now."""
+        return TuneResult(tuple(s.result() for s in self._states), iterations, exhausted)
+
+    # --- one task -----------------------------------------------------------------------------
+
+    def _begin(self, task: TuneTask, proposers: ProposerFactory, seed: int) -> _State:
+        """The state of a task after what is known of it."""
+        space = task.space
+        own = int(hashlib.sha256(f"{seed} {space.task}".encode()).hexdigest()[:12], 16)
+        state = _State(task, proposers(space, own), space.default)
+        for record in task.known:
+            if record.template != space.template:
+                continue
+            if isinstance(record, Challenge):
+                point = space.find(record.challenger)
+                if record.won and point is not None:
+                    state.best = point
+            elif (point := space.find(record.config)) is not None:
+                state.learn(point, min(record.seconds, state.seconds.get(point, math.inf)))
+        return state
+
+    def _turn(self, index: int, count: int) -> int:
+        """Measure up to `count` points of a task; how many there were."""
+        state = self._states[index]
+        points = self._next_points(state, count)
+        if not points:
+            state.done = True
+            return 0
+        outcomes = self._measurer.measure([self._trial(state, point) for point in points])
+        for point, outcome in zip(points, outcomes, strict=True):
+            record = self._record(state, point, outcome)
+            state.learn(point, record.seconds)
+            self._observer.measured(index, record)
+        best = min(points, key=lambda point: (state.seconds[point], point))
+        if best != state.best and state.seconds[best] < state.best_seconds * WORTH:
+            self._challenge(index, best)
+        state.history.append(state.best_seconds)
+        return len(points)
+
+    def _next_points(self, state: _State, count: int) -> list[int]:
+        """The default and the seeds before all others."""
+        space = state.task.space
+        found = [space.default, *(space.find(config) for config in state.task.seeds)]
+        first = [p for p in dict.fromkeys(found) if p is not None and p not in state.seconds]
+        if first:
+            return first[:count]
+        proposed = dict.fromkeys(state.proposer.propose(count))
+        return [point for point in proposed if point not in state.seconds][:count]
+
+    def _challenge(self, index: int, point: int) -> None:
+        """Run the incumbent and a point in turns; the point wins beyond the noise only."""
+        state = self._states[index]
+        space = state.task.space
+        if state.best_seconds == math.inf:
+            ratio, noise = 0.0, 0.0  # nothing to compare with: the incumbent does not run
+        else:
+            trials = [self._trial(state, state.best), self._trial(state, point)]
+            old, new = self._measurer.compare(trials)
+            if new.status is not Status.OK or not old.times:
+                state.learn(point, math.inf)  # it ran once and does not run again
+                return
+            ratio, noise = _versus(old.times, new.times)
+        won = ratio < 1.0 - noise
+        record = Challenge(
+            task=space.task,
+            template=space.template,
+            source=state.task.source,
+            incumbent=space.config(state.best),
+            challenger=space.config(point),
+            ratio=ratio,
+            noise=noise,
+            won=won,
+            stamp=self._clock(),
+        )
+        if won:
+            state.best = point
+        self._observer.challenged(index, record)
+
+    def _trial(self, state: _State, point: int) -> Trial:
+        space = state.task.space
+        return Trial(state.task.text, space.template, space.config(point))
+
+    def _record(self, state: _State, point: int, outcome: Outcome) -> Measurement:
+        space = state.task.space
+        return Measurement(
+            task=space.task,
+            template=space.template,
+            source=state.task.source,
+            config=space.config(point),
+            status=outcome.status,
+            times=outcome.times if outcome.status is Status.OK else (),
+            message=outcome.message,
+            stamp=self._clock(),
+        )
+
+
+def _versus(old: Sequence[float], new: Sequence[float]) -> tuple[float, float]:
+    """(median of the turns' ratios, how far from 1 that must be to be no chance)."""
+    ratios = [after / before for before, after in zip(old, new)]
+    middle = statistics.median(ratios)
+    deviation = statistics.median(abs(ratio - middle) for ratio in ratios)
+    # 1.48 makes a standard deviation of a median one; two of those of the median of all turns
+    return middle, max(LEAST_NOISE, 2 * 1.48 * deviation / math.sqrt(len(ratios)))
