@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from ..errors import BuildError, OutputError
 from ..schedules.task import Task
 from .cache import KernelCache
 from .kernel_object import kernel_symbol
-from .kernel_worker import Built, Failed, Job, build_job, receive, send
+from .kernel_worker import Built, Errand, Failed, Job, answer, build_job, receive, send
 
 __all__ = ["KernelBuildError", "KernelObject", "Request", "WorkerPool", "build_kernels"]
 
@@ -154,6 +155,61 @@ class WorkerPool:
         if failures:
             raise failures[min(failures)]
 
+    def attempt(self, jobs: Sequence[Job | Errand], timeout: float) -> list[Any]:
+        """Do all jobs; one that fails, dies or takes longer than `timeout` seconds costs itself.
+
+        Returns:
+            What each came to, in order; `Failed` says why there is nothing. A worker that died is
+            replaced.
+        """
+        if self.jobs == 0:
+            return [answer(job) for job in jobs]
+        self.start()
+        results: list[Any] = [None] * len(jobs)
+        waiting = queue.SimpleQueue[int]()
+        for index in range(len(jobs)):
+            waiting.put(index)
+
+        def serve(slot: int) -> None:
+            while True:
+                try:
+                    index = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                results[index] = self._attempt_one(slot, jobs[index], timeout)
+
+        threads = [threading.Thread(target=serve, args=(n,)) for n in range(len(self._workers))]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:  # Ctrl-C: nobody wants the rest
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.get_nowait()
+            self.close()
+            raise
+        return results
+
+    def _attempt_one(self, slot: int, job: Job | Errand, timeout: float) -> Any:
+        worker = self._workers[slot]
+        timer = threading.Timer(timeout, worker.process.kill)
+        start = time.monotonic()
+        timer.start()
+        try:
+            return worker.ask(job)
+        except (EOFError, BrokenPipeError, ValueError, OSError):
+            status = worker.process.wait()
+            late = time.monotonic() - start >= timeout
+            message = f"no end after {timeout:g} s" if late else f"it died ({_ended(status)})"
+            if slot < len(self._workers):  # else the pool was closed meanwhile
+                worker.close()
+                self._workers[slot] = _Worker(self.plugins)
+            return Failed("Timeout" if late else "Died", message, "")
+        finally:
+            timer.cancel()
+
 
 class _Worker:
     def __init__(self, plugins: tuple[str, ...]) -> None:
@@ -172,16 +228,20 @@ class _Worker:
         )
         self.ready = False
 
-    def build(self, job: Job) -> Built | Failed:
+    def ask(self, job: Job | Errand) -> Any:
+        """What a job comes to. Raises EOFError or BrokenPipeError if the process dies of it."""
         assert self.process.stdin is not None and self.process.stdout is not None
+        if not self.ready:
+            failed = receive(self.process.stdout)  # type: ignore[arg-type]
+            if failed is not None:
+                return failed
+            self.ready = True
+        send(self.process.stdin, job)  # type: ignore[arg-type]
+        return receive(self.process.stdout)  # type: ignore[arg-type]
+
+    def build(self, job: Job) -> Built | Failed:
         try:
-            if not self.ready:
-                failed = receive(self.process.stdout)  # type: ignore[arg-type]
-                if failed is not None:
-                    return failed  # type: ignore[no-any-return]
-                self.ready = True
-            send(self.process.stdin, job)  # type: ignore[arg-type]
-            return receive(self.process.stdout)  # type: ignore[arg-type, no-any-return]
+            return self.ask(job)  # type: ignore[no-any-return]
         except (EOFError, BrokenPipeError):
             status = self.process.wait()
             self.log.seek(0)

@@ -1,4 +1,4 @@
-"""The process that builds kernels: reads jobs from stdin, writes objects to stdout.
+"""The process that builds kernels: reads jobs from stdin, writes results to stdout.
 
 It ends when stdin does, and when its parent is gone.
 """
@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
-__all__ = ["Built", "Failed", "Job", "build_job", "main", "receive", "send"]
+__all__ = ["Built", "Errand", "Failed", "Job", "answer", "build_job", "main", "receive", "send"]
 
 
 @dataclass(frozen=True)
@@ -47,32 +48,48 @@ class Failed:
     expected: bool = False
 
 
+class Errand(Protocol):
+    """Something else that needs the templates: what `run` gives goes to the parent."""
+
+    def run(self) -> Any: ...
+
+
 def build_job(job: Job) -> Built | Failed:
     """Build one kernel in this process."""
+    built: Built | Failed = _guarded(lambda: _build(job))
+    return built
+
+
+def answer(job: Job | Errand) -> Any:
+    """What a job or an errand comes to; `Failed` for whatever it raises."""
+    return build_job(job) if isinstance(job, Job) else _guarded(job.run)
+
+
+def _guarded(work: Callable[[], Any]) -> Any:
     from ..schedules.template import InvalidConfig, NotApplicable
 
-    start = time.perf_counter()
     try:
-        data, workspace = _build(job)
+        return work()
     except (InvalidConfig, NotApplicable) as error:
         return Failed(type(error).__name__, str(error), traceback.format_exc(), expected=True)
     except Exception as error:  # noqa: BLE001 - whatever a template or TVM raises goes to the parent
         return Failed(type(error).__name__, str(error), traceback.format_exc())
-    return Built(data, workspace, time.perf_counter() - start)
 
 
-def _build(job: Job) -> tuple[bytes, int]:
+def _build(job: Job) -> Built:
     from ..schedules import select
     from ..schedules.task import Task
     from .kernel_object import compile_lowered
     from .resolver import tvm_target
 
+    start = time.perf_counter()
     task = Task.parse(job.text)
     template = select.template(job.template)
     config = template.Config.from_text(job.config, template.default(task))
     with tvm_target(task.target):
         lowered = template.build(task, config)
-    return compile_lowered(lowered, job.symbol, task.target, task.level), lowered.workspace
+    data = compile_lowered(lowered, job.symbol, task.target, task.level)
+    return Built(data, lowered.workspace, time.perf_counter() - start)
 
 
 def send(stream: BinaryIO, message: Any) -> None:
@@ -120,4 +137,4 @@ def main(parent: int, plugins: tuple[str, ...]) -> None:
             job = receive(sys.stdin.buffer)
         except EOFError:
             return
-        send(results, build_job(job))
+        send(results, answer(job))

@@ -16,7 +16,7 @@ from .cache import KernelCache
 from .elf import ElfFacts, read_elf
 from .toolchain import Toolchain, run_compiler
 
-__all__ = ["compile_engine", "engine_digest", "link_object"]
+__all__ = ["compile_engine", "compile_flags", "engine_digest", "link_flags", "link_object"]
 
 # Libraries that every Linux has; anything else would have to be copied along.
 LIBRARIES = ("libc.", "libm.", "libpthread.", "ld-linux")
@@ -58,7 +58,7 @@ def compile_engine(toolchain: Toolchain, folder: Path, cache: KernelCache | None
             path.write_bytes(entry.data[at : at + size])
             at += size
         return paths
-    command = [*toolchain.command, *_compile_flags(toolchain), "-c"]
+    command = [*toolchain.command, *compile_flags(toolchain), "-c"]
 
     def compile_one(source: Path, output: Path) -> None:
         run_compiler([*command, source.name, "-o", output.name], folder)
@@ -96,7 +96,7 @@ def link_object(
         BuildError: The compiler or linker refuses, or the object needs or shows more than it may.
     """
     (folder / "plan.c").write_text(plan_source, encoding="ascii")
-    run_compiler([*toolchain.command, *_compile_flags(toolchain), "-c", "plan.c"], folder)
+    run_compiler([*toolchain.command, *compile_flags(toolchain), "-c", "plan.c"], folder)
     objects = ["plan.o", *(path.name for path in engine)]
     for symbol, data in kernels.items():
         name = f"{symbol[-200:]}.o"  # the linker's messages show it
@@ -104,10 +104,13 @@ def link_object(
         objects.append(name)
     # in a file: hundreds of kernels are more than some systems take on a command line
     (folder / "objects.txt").write_text("\n".join(objects) + "\n", encoding="ascii")
-    flags = [*sources.LINK_FLAGS, "-Wl,-z,defs", "-Wl,-S", "-Wl,--build-id=none"]
-    if not toolchain.is_zig:
-        flags.append("-static-libgcc")
-    command = [*toolchain.command, *flags, "@objects.txt", "-o", os.path.relpath(output, folder)]
+    command = [
+        *toolchain.command,
+        *link_flags(toolchain),
+        "@objects.txt",
+        "-o",
+        os.path.relpath(output, folder),
+    ]
     run_compiler([*command, *sources.LINK_LIBRARIES], folder)
     try:
         facts = read_elf(output)
@@ -117,7 +120,14 @@ def link_object(
     return facts
 
 
-def _compile_flags(toolchain: Toolchain) -> list[str]:
+def link_flags(toolchain: Toolchain) -> list[str]:
+    """Flags that an object is linked with; the version script is expected where the linker runs."""
+    own = [] if toolchain.is_zig else ["-static-libgcc"]
+    return [*sources.LINK_FLAGS, "-Wl,-z,defs", "-Wl,-S", "-Wl,--build-id=none", *own]
+
+
+def compile_flags(toolchain: Toolchain) -> list[str]:
+    """Flags that the engine and what is linked with it are compiled with."""
     arm = sources.ARM_FLAGS if toolchain.triple.startswith("aarch64") else ()
     return [*sources.COMPILE_FLAGS, *OBJECT_FLAGS, *arm, "-I."]
 

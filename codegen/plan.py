@@ -16,7 +16,7 @@ from .constants import WeightStore, stored_type
 from .memory import Lifetime
 from .views import Views, find_views
 
-__all__ = ["Argument", "Buffer", "Io", "Kernel", "Place", "Plan", "Step", "make_plan"]
+__all__ = ["Argument", "Buffer", "Io", "Kernel", "Place", "Plan", "Step", "is_serial", "make_plan"]
 
 # A kernel below both limits is done before a second thread has heard of it: its parallel loop runs
 # on one thread, and no worker is woken.
@@ -269,7 +269,7 @@ class _Planner:
             kernel.config,
             kernel.flops,
             moved,
-            kernel.flops < WAKE_FLOPS and moved < WAKE_BYTES,
+            is_serial(kernel.flops, moved),
             node,
         )
 
@@ -297,6 +297,11 @@ class _Planner:
 
     def _bytes(self, argument: Argument) -> int:
         return self.buffers[argument.buffer].bytes
+
+
+def is_serial(flops: int, moved: int) -> bool:
+    """Whether a kernel of so many operations and bytes is too small for a second thread."""
+    return flops < WAKE_FLOPS and moved < WAKE_BYTES
 
 
 def _picks_rows(node: Node, index: int) -> bool:

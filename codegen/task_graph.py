@@ -9,7 +9,7 @@ from ..ir.structure import KernelAttrs
 from ..ir.types import TensorType
 from ..schedules.task import Task
 
-__all__ = ["add_constants", "add_inputs", "task_graph"]
+__all__ = ["add_constants", "add_inputs", "operand_values", "task_graph"]
 
 
 def task_graph(task: Task, seed: int = 0) -> Graph:
@@ -25,6 +25,12 @@ def task_graph(task: Task, seed: int = 0) -> Graph:
     )
     graph.set_outputs(node.outputs, [f"y{index}" for index in range(len(node.outputs))])
     return graph
+
+
+def operand_values(task: Task, seed: int = 0) -> list[np.ndarray]:
+    """Logical arrays for all operands of a task, of a seed."""
+    rng = np.random.default_rng(seed)
+    return [_values(value.type, rng) for value in task.body.inputs]
 
 
 def add_inputs(graph: Graph, task: Task) -> dict[int, Value]:

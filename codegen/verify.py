@@ -16,7 +16,14 @@ from ..ir.interpreter import evaluate_node, run_region
 from ..runtime import Engine, LreError, load
 from .plan import Plan
 
-__all__ = ["Difference", "VerifyReport", "largest_error", "tolerance_of", "verify_object"]
+__all__ = [
+    "Difference",
+    "VerifyReport",
+    "allowed_error",
+    "largest_error",
+    "tolerance_of",
+    "verify_object",
+]
 
 SEED = 20240
 Arrays = dict[str, np.ndarray]
@@ -86,6 +93,11 @@ class VerifyReport:
 def tolerance_of(level: int) -> float:
     """Allowed error as a part of how far an output moves; level 4 may change algorithms."""
     return 5e-3 if level >= levels.ALGORITHMS else 5e-4
+
+
+def allowed_error(reference: np.ndarray, level: int) -> float:
+    """The largest error that a kernel's result may have, by itself."""
+    return tolerance_of(level) * _scale(reference, 0.0)
 
 
 def verify_object(
