@@ -16,9 +16,9 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -427,20 +427,16 @@ def _limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (wanted if most < 0 else min(wanted, most), most))
 
 
-def _watch(parent: int, folder: str) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    shutil.rmtree(folder, ignore_errors=True)  # the parent was killed: nobody else does
+def _leave(folder: str) -> NoReturn:
+    """The parent was killed, or this process would have been: nobody else tidies up."""
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
-def _serve(answers: Any, handle: Callable[[Any], Any]) -> None:
-    while True:
-        try:
-            message = receive(sys.stdin.buffer)
-        except EOFError:
-            return
-        send(answers, handle(message))
+def _watch(parent: int, folder: str) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    _leave(folder)
 
 
 def main(parent: int, folder: str) -> None:
@@ -459,4 +455,9 @@ def main(parent: int, folder: str) -> None:
                 return Result(message=str(error))
         return server.run(message)
 
-    _serve(answers, handle)
+    while True:
+        try:
+            message = receive(sys.stdin.buffer)
+        except EOFError:
+            _leave(folder)
+        send(answers, handle(message))

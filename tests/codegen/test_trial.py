@@ -1,0 +1,189 @@
+"""Trials of candidates: what one does costs that one only, and only right ones get a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from leip.codegen.kernel_build import WorkerPool
+from leip.codegen.resolver import resolve
+from leip.codegen.trial import TrialLimits, TrialMeasurer, config_text
+from leip.errors import TargetError
+from leip.ir.parse import parse_graph
+from leip.schedules import select
+from leip.schedules.task import Task
+from leip.search.measurer import Outcome, Trial
+from leip.search.record import Status
+
+PLUGIN = Path(__file__).parent / "misbehaving.py"
+NAME = "relu_f32_misbehaving__any"
+RELU = """graph "task" (%x: f32[7]) {
+  %y = relu(%x) : f32[7]
+  return %y "y"
+}
+"""
+
+
+def task_of(body: str, constants: tuple[int, ...] = (), target: str = "llvm") -> Task:
+    return Task(parse_graph(body), resolve(target), threads=2, level=3, constants=constants)
+
+
+def trial(**config: str) -> Trial:
+    return Trial(task_of(RELU).text, NAME, config)
+
+
+@pytest.fixture(scope="module")
+def measurer() -> Iterator[TrialMeasurer]:
+    limits = TrialLimits(build=30.0, run=3.0, memory=256 << 20)
+    with WorkerPool(2, [PLUGIN]) as pool, TrialMeasurer(pool, limits=limits) as measurer:
+        yield measurer
+
+
+def measure(measurer: TrialMeasurer, *does: str) -> list[Outcome]:
+    return list(measurer.measure([trial(does=each) for each in does]))
+
+
+def test_a_right_kernel_gets_times(measurer: TrialMeasurer) -> None:
+    (outcome,) = measure(measurer, "right")
+    assert outcome.status is Status.OK, outcome
+    assert len(outcome.times) >= 2 and all(0 < seconds < 1 for seconds in outcome.times)
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "said"),
+    [
+        ("wrong", Status.WRONG_RESULT, "largest error 1.000e+00"),
+        ("crash", Status.CRASH, "signal 11"),
+        ("hang", Status.TIMEOUT, "no end after 3 s"),
+        ("allocate", Status.CRASH, "signal 11"),
+        ("refuse", Status.INVALID, "no legal one"),
+        ("raise", Status.BUILD_ERROR, "RuntimeError: a bug in the template"),
+        ("die", Status.BUILD_ERROR, "exit code 9"),
+    ],
+)
+def test_what_a_candidate_does_costs_that_candidate_only(
+    measurer: TrialMeasurer, does: str, status: Status, said: str
+) -> None:
+    before, bad, after = measure(measurer, "right", does, "right")
+    assert before.status is after.status is Status.OK, (before, after)
+    assert (bad.status, bad.times) == (status, ())
+    assert said in bad.message
+
+
+def test_a_build_without_end_is_given_up() -> None:
+    limits = TrialLimits(build=4.0)
+    with WorkerPool(1, [PLUGIN]) as pool, TrialMeasurer(pool, limits=limits) as measurer:
+        slow, right = measure(measurer, "build for ever", "right")
+    assert slow.status is Status.TIMEOUT and "4 s" in slow.message
+    assert right.status is Status.OK, right
+
+
+def test_comparing_runs_both_in_turns(measurer: TrialMeasurer) -> None:
+    right, slow = measurer.compare([trial(does="right"), trial(does="slow")])
+    assert right.status is slow.status is Status.OK, (right, slow)
+    assert len(right.times) == len(slow.times) >= 4
+
+
+def test_comparing_with_what_cannot_be_built_gives_no_times(measurer: TrialMeasurer) -> None:
+    right, bad = measurer.compare([trial(does="right"), trial(does="refuse")])
+    assert right.times == bad.times == ()
+    assert bad.status is Status.INVALID and "no legal one" in bad.message
+
+
+CONV = """graph "task" (%x: f32[1,24,9,9]@NCHW16c, %w: f32[20,24,3,3]) {
+  %y = conv(%x, %w) {strides=[1,1], pads=[1,1,1,1], dilations=[1,1]} : f32[1,20,9,9]
+  %z = relu(%y) : f32[1,20,9,9]@NCHW16c
+  return %z "y"
+}
+"""
+
+
+def test_real_templates_with_packed_weights_and_pad_lanes(measurer: TrialMeasurer) -> None:
+    task = task_of(CONV, (1,))
+    choice = select.select(task)
+    config = {"vectors": 1, "rows": 1, "cols": 3}
+    trials = [
+        Trial(task.text, choice.template.name, {}),
+        Trial(task.text, "conv_f32_direct__x86", config),
+    ]
+    for outcome in measurer.measure(trials):
+        assert outcome.status is Status.OK, outcome
+
+
+def test_code_for_another_machine_is_an_error(measurer: TrialMeasurer) -> None:
+    task = task_of(RELU, target="llvm -mcpu=cortex-a72 -mtriple=aarch64-linux-gnu")
+    with pytest.raises(TargetError, match="cannot run here"):
+        list(measurer.measure([Trial(task.text, select.GENERIC, {})]))
+
+
+def test_configs_as_text() -> None:
+    assert config_text({"a": 1, "b": True, "c": "rows", "d": False}) == "a=1,b=yes,c=rows,d=no"
+
+
+SCRIPT = """
+import sys
+from leip.codegen.kernel_build import WorkerPool
+from leip.codegen.trial import TrialLimits, TrialMeasurer
+from leip.search.measurer import Trial
+pool = WorkerPool(1, [{plugin!r}])
+measurer = TrialMeasurer(pool, limits=TrialLimits(run=500.0))
+print(measurer._folder, flush=True)
+text = open({task!r}).read()
+for does in ("right", "hang"):
+    for outcome in measurer.measure([Trial(text, {name!r}, dict(does=does))]):
+        print(outcome.status.value, flush=True)
+"""
+
+
+def children_of(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def until(condition: object, seconds: float = 60.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def gone(pid: int) -> bool:
+    try:
+        return (Path(f"/proc/{pid}/stat")).read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_processes_and_files_go_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    task = tmp_path / "task.txt"
+    task.write_text(task_of(RELU).text)
+    script = SCRIPT.format(plugin=str(PLUGIN), task=str(task), name=NAME)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ
+    ) as parent:
+        assert parent.stdout is not None
+        folder = Path(parent.stdout.readline().strip())
+        assert parent.stdout.readline().strip() == "ok"
+        children = children_of(parent.pid)
+        assert len(children) >= 2 and folder.is_dir()
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    assert until(lambda: all(map(gone, children)))
+    assert until(lambda: not folder.exists())
