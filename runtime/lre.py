@@ -34,6 +34,7 @@ _CHECK_CRC, _FLUSH_DENORMALS, _MAP_WEIGHTS = 1, 2, 4
 _STATUS_FAULT = 6
 _MOST_THREADS = 256  # LRE_MAX_THREADS; more are refused before they are narrowed to a C integer
 _SMALL = 16 << 10  # bytes below which aligning costs more than it gains
+_BIG = 32 << 20  # bytes from which malloc asks the system each time, and every page faults again
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6
 
 _TAIL = struct.Struct("<8sIIQQQQII8x64s")
@@ -290,6 +291,7 @@ class _Slot(NamedTuple):
     accepted: tuple[Any, ...]
     shape: tuple[int, ...]
     nbytes: int
+    shelf: list[Array]  # memory for its next result, if it is very big and was given back
 
 
 def _dtype(code: int, bits: int) -> tuple[Any, tuple[Any, ...]]:
@@ -307,7 +309,7 @@ def _dtype(code: int, bits: int) -> tuple[Any, tuple[Any, ...]]:
 def _slot(tensor: _Tensor) -> _Slot:
     dtype, accepted = _dtype(tensor.code, tensor.bits)
     shape = tuple(tensor.shape[: tensor.rank])
-    return _Slot(tensor.name.decode(), dtype, accepted, shape, tensor.bytes)
+    return _Slot(tensor.name.decode(), dtype, accepted, shape, tensor.bytes, [])
 
 
 def _address(array: Array) -> int:
@@ -318,9 +320,34 @@ def _empty(slot: _Slot) -> Array:
     """A new array; a big one on a 64-byte boundary, so that no vector store crosses a line."""
     if slot.nbytes < _SMALL:
         return np.empty(slot.shape, slot.dtype)
+    if slot.nbytes >= _BIG:
+        try:
+            memory = slot.shelf.pop()
+        except IndexError:
+            memory = np.empty(slot.nbytes + 64, dtype=np.uint8)
+        lease = _Lease(memory, slot.nbytes, slot.shelf)
+        return np.asarray(lease).view(slot.dtype).reshape(slot.shape)
     raw = np.empty(slot.nbytes + 64, dtype=np.uint8)
     start = -_address(raw) % 64
     return raw[start : start + slot.nbytes].view(slot.dtype).reshape(slot.shape)
+
+
+class _Lease:
+    """Memory of a very big result: back on its slot's shelf when the last array over it is gone."""
+
+    def __init__(self, memory: Array, nbytes: int, shelf: list[Array]) -> None:
+        self._memory, self._shelf = memory, shelf
+        address = _address(memory)
+        self.__array_interface__ = {
+            "data": (address + -address % 64, False),
+            "shape": (nbytes,),
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+    def __del__(self) -> None:
+        if not self._shelf:  # one is enough
+            self._shelf.append(self._memory)
 
 
 def _nearest(name: str, names: list[str]) -> str:
@@ -394,6 +421,7 @@ class Engine:
         self._pid = os.getpid()
         self._observer: Any = None
         self._observer_error: BaseException | None = None
+        self._outputs: list[_Slot] = []
         self.path = path
         try:
             # a pipe without a writer would hold up an open that waits
@@ -424,7 +452,7 @@ class Engine:
         for i in range(info.n_outputs):
             library.lre_output(self._handle, i, ctypes.byref(self._c_outputs[i]))
         self._inputs = [_slot(tensor) for tensor in self._c_inputs]
-        self._outputs = [_slot(tensor) for tensor in self._c_outputs]
+        self._outputs += [_slot(tensor) for tensor in self._c_outputs]
         # What an inference needs at hand; ctypes makes new objects at every look into an array.
         self._tensors = (list(self._c_inputs), list(self._c_outputs))
         self._arguments = (
@@ -667,6 +695,8 @@ class Engine:
         """Frees the engine; the object is unloaded with its last one."""
         self._check_not_inside()
         with self._lock:
+            for slot in self._outputs:
+                slot.shelf.clear()
             if self._handle:
                 self._library.lre_destroy(self._handle)
                 self._handle = ctypes.c_void_p()

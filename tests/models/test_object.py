@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models import builders
+from onnx import TensorProto
 
 import leip
 
@@ -54,6 +56,29 @@ def test_two_inferences_share_no_memory(tiny_object: Path, image: np.ndarray) ->
         second = engine.infer(image * 2)["logits"]
         assert not np.shares_memory(first, second)
         assert np.array_equal(first, kept) and not np.array_equal(first, second)
+
+
+def test_memory_of_big_results_is_used_again(tmp_path: Path) -> None:
+    """But only when no array over it is left, and not after the engine is closed."""
+    b = builders.Builder("big")
+    size = 9_000_000
+    y = b.node("Expand", "x", b.ints(size))
+    model = b.finish([("x", TensorProto.FLOAT, [1])], [(y, "y", TensorProto.FLOAT, [size])])
+    builders.save(model, tmp_path / "big.onnx")
+    leip.compile(tmp_path / "big.onnx", tmp_path / "out")
+    with leip.load(tmp_path / "out") as engine:
+        first = engine.infer(np.float32([1]))["y"]
+        tail = first[-5:]
+        address = first.ctypes.data
+        assert address % 64 == 0 and first.flags.writeable
+        del first
+        second = engine.infer(np.float32([2]))["y"]
+        assert not np.shares_memory(second, tail) and (tail == 1).all() and (second == 2).all()
+        del tail
+        third = engine.infer(np.float32([3]))["y"]
+        assert third.ctypes.data == address
+        assert (third == 3).all() and (second == 2).all()
+    assert (third == 3).all()
 
 
 def test_one_two_and_three_threads_at_the_same_time(tiny_object: Path, image: np.ndarray) -> None:
