@@ -178,12 +178,21 @@ class ModelledCost:
         inputs, outputs = node.inputs[0].shape[1], node.output.shape[1]
         groups: int = node.attrs.groups  # type: ignore[attr-defined]
         if layout is None:
-            depthwise = groups > 1 and inputs == groups
-            return time * (self.plain_depthwise if depthwise else self.plain_dense)
+            if groups > 1 and inputs == groups:
+                return time * self.plain_depthwise
+            return time * max(self.plain_dense, 0.7 * self.plain_dense * self._narrow(node))
         if (groups > 1 and inputs != outputs) or groups not in (1, inputs):
             return time * self._merged_groups(inputs // groups, outputs // groups, groups)
         blocked = [outputs] if groups > 1 or inputs < self.block // 2 else [inputs, outputs]
         return time * math.prod(-(-size // self.block) * self.block / size for size in blocked)
+
+    def _narrow(self, node: Node) -> float:
+        """Pixels in lanes, with the columns between two rows, over the pixels that count."""
+        rows, cols = node.output.shape[2:]
+        window: int = node.inputs[1].shape[3]
+        stride: int = node.attrs.strides[1]  # type: ignore[attr-defined]
+        computed = rows * (cols + (window - 1) // stride)
+        return -(-computed // self.block) * self.block / max(rows * cols, 1)
 
     def _merged_groups(self, inputs: int, outputs: int, groups: int) -> float:
         """How much more is computed where groups are merged until their features fill blocks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir.graph import Graph, Node, Value
-from ..ir.ops import ConvAttrs, PadAttrs, PoolAttrs, ReduceAttrs
+from ..ir.ops import ConvAttrs, PadAttrs, PoolAttrs, ReduceAttrs, SliceAttrs
 from ..ir.rewriter import Refusal, Rewrite, Rewriter
 from .matching import made_by, reshape
 
@@ -124,6 +124,66 @@ class ScaleChannels(Rewrite):
         return rewriter.op("mul", x, reshape(rewriter, w, w.shape[:1] + w.shape[2:]))
 
 
+class TrimWindow(Rewrite):
+    """conv{pads=p}(x, w) → conv{pads=q}(x, w[taps])    without taps that meet nothing but padding
+
+    Of a 3x3 window over one pixel only the middle counts; of one with a dilation beyond the image,
+    the middle row or column.
+    """
+
+    name = "trim-window"
+    roots = ("conv",)
+
+    def match(self, graph: Graph, node: Node) -> Parts:
+        x, w = node.inputs
+        attrs: ConvAttrs = node.attrs  # type: ignore[assignment]
+        spatial = x.rank - 2
+        if not any(attrs.pads) or not w.is_constant:
+            return None
+        axes = [_needed_taps(attrs, axis, spatial, node) for axis in range(spatial)]
+        if all(taps == size for (_, taps, _, _), size in zip(axes, w.shape[2:])):
+            return None
+        if any(pad < 0 for axis in axes for pad in axis[2:]):
+            return Refusal("the image would have to be cut", node)
+        return {"axes": axes}
+
+    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
+        x, w = node.inputs
+        old: ConvAttrs = node.attrs  # type: ignore[assignment]
+        first, taps, begins, ends = zip(*parts["axes"])
+        axes = tuple(range(2, w.rank))
+        stops = tuple(start + count for start, count in zip(first, taps))
+        taken = SliceAttrs(axes, first, stops, (1,) * len(axes))
+        steps = tuple(step if count > 1 else 1 for step, count in zip(old.dilations, taps))
+        attrs = ConvAttrs(old.strides, (*begins, *ends), steps, old.groups)
+        return rewriter.op("conv", x, rewriter.op("slice", w, attrs=taken), attrs=attrs)
+
+
+def _needed_taps(
+    attrs: ConvAttrs, axis: int, spatial: int, node: Node
+) -> tuple[int, int, int, int]:
+    """The first tap that meets the image, how many follow, and the padding that these need."""
+    size, outputs = node.inputs[0].shape[2 + axis], node.output.shape[2 + axis]
+    stride, step = attrs.strides[axis], attrs.dilations[axis]
+    begin, end = attrs.pads[axis], attrs.pads[axis + spatial]
+    window = node.inputs[1].shape[2 + axis]
+
+    def meets(tap: int) -> bool:
+        # the last output whose tap does not lie beyond the image, if it does not lie before it
+        last = min(outputs - 1, (size - 1 + begin - tap * step) // stride)
+        return last >= 0 and last * stride + tap * step - begin >= 0
+
+    met = [tap for tap in range(window) if meets(tap)]
+    if not met or len(met) == window:
+        return 0, window, begin, end
+    first, taps = met[0], met[-1] + 1 - met[0]
+    before = begin - first * step
+    covered = (outputs - 1) * stride + (taps - 1) * step + 1
+    # what stands behind the last window is not padding: the output's size says how many there are
+    after = covered - size - before
+    return first, taps, before, max(after, 0) if -after < stride else after
+
+
 class LineConv(Rewrite):
     """conv over [N,C,W] → reshape(conv over [N,C,1,W])
 
@@ -179,6 +239,7 @@ def window_rules() -> tuple[Rewrite, ...]:
         KeepImageAxes(),
         ReduceNothing(),
         ScaleChannels(),
+        TrimWindow(),
         LineConv(),
         LinePool(),
     )

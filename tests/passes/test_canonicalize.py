@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
-from pass_checks import graph
+from pass_checks import assert_same_numbers, graph, run_pass
+
+from leip.ir import parse_graph
 
 X = "%x: f32[2,3,4]"
 IMAGE = "%x: f32[1,4,6,6]"
@@ -216,6 +220,38 @@ FIRES = {
     "reduction over an axis of one": (
         "%x: f32[4,1]", "%y = reduce_sum(%x) {axes=[1], keepdims=false}\nreturn %y",
         "%y = reshape(%x) {shape=[0]}\nreturn %y"),
+    "window over one pixel": (
+        "%x: f32[1,4,1,1]", """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %y = conv(%x, %w) {strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}
+        return %y""",
+        """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %v = slice(%w) {axes=[2,3], starts=[1,1], ends=[2,2], steps=[1,1]}
+        %y = conv(%x, %v) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}
+        return %y"""),
+    "window over one row": (
+        "%x: f32[1,4,1,9]", """%w = constant {value=random(1)} : f32[2,4,5,5]
+        %y = conv(%x, %w) {strides=[2,2], pads=[2,2,2,2], dilations=[1,1]}
+        return %y""",
+        """%w = constant {value=random(1)} : f32[2,4,5,5]
+        %v = slice(%w) {axes=[2,3], starts=[2,0], ends=[3,5], steps=[1,1]}
+        %y = conv(%x, %v) {strides=[2,2], pads=[0,2,0,2], dilations=[1,1]}
+        return %y"""),
+    "window wider than the image": (
+        IMAGE, """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %y = conv(%x, %w) {strides=[1,1], pads=[6,7,6,7], dilations=[6,7]}
+        return %y""",
+        """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %v = slice(%w) {axes=[2,3], starts=[1,1], ends=[2,2], steps=[1,1]}
+        %y = conv(%x, %v) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}
+        return %y"""),
+    "last tap beyond the image": (
+        "%x: f32[1,4,6,2]", """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %y = conv(%x, %w) {strides=[1,5], pads=[1,0,1,2], dilations=[1,1]}
+        return %y""",
+        """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %v = slice(%w) {axes=[2,3], starts=[0,0], ends=[3,2], steps=[1,1]}
+        %y = conv(%x, %v) {strides=[1,5], pads=[1,0,1,0], dilations=[1,1]}
+        return %y"""),
     "conv over a line": (
         "%x: f32[1,4,9], %w: f32[2,4,3]",
         "%y = conv(%x, %w) {strides=[2], pads=[1,1], dilations=[1]}\nreturn %y",
@@ -260,6 +296,10 @@ KEEPS = {
         %a = pad(%x) {pads=[0,0,1,1,0,0,1,1], value=1.0}
         %y = conv(%a, %w) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}
         return %y""", "the padding is not zero"),
+    "image longer than the needed taps": (
+        "%x: f32[1,4,6,33]", """%w = constant {value=random(1)} : f32[2,4,3,3]
+        %y = conv(%x, %w) {strides=[1,1], pads=[1,30,1,10], dilations=[1,36]}
+        return %y""", "the image would have to be cut"),
     "pad of channels": (
         IMAGE, """%w = constant {value=random(1)} : f32[2,5,3,3]
         %a = pad(%x) {pads=[0,1,0,0,0,0,0,0]}
@@ -321,3 +361,23 @@ def test_exact_leaves_rounding_alone(check_pass):
             X, "%c = constant {value=0.3333333432674408} : f32[]\n%y = mul(%x, %c)\nreturn %y"
         ),
     )
+
+
+def test_trimmed_windows_give_the_same_numbers():
+    """Random windows over small images: by the interpreter."""
+    rng = random.Random(3)
+    trimmed = 0
+    for _ in range(300):
+        size, window = rng.randint(1, 5), rng.randint(1, 4)
+        step, stride = rng.randint(1, 6), rng.randint(1, 4)
+        begin, end = rng.randint(0, 6), rng.randint(0, 6)
+        if size + begin + end < (window - 1) * step + 1:
+            continue
+        text = f"""%w = constant {{value=random(1)}} : f32[2,3,{window},1]
+        %y = conv(%x, %w) {{strides=[{stride},1], pads=[{begin},0,{end},0], dilations=[{step},1]}}
+        return %y"""
+        before = parse_graph(graph(f"%x: f32[1,3,{size},2]", text))
+        result = run_pass("canonicalize", before.copy())
+        assert_same_numbers(before, result.graph)
+        trimmed += any(node.op == "slice" for node in result.graph.nodes())
+    assert trimmed > 40
