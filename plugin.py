@@ -122,17 +122,21 @@ def register_search(
     proposer: Callable[..., Any] | None = None,
     scheduler: Callable[[], Any] | None = None,
     measurer: Callable[[], Any] | None = None,
+    judge: Callable[[Path, Path, int, int], Any] | None = None,
 ) -> None:
     """Put parts of your own into the search (docs/tuning.md).
 
     Args:
         proposer: `proposer(space, seed)` gives a `leip.search.proposer.Proposer`, one per task.
         scheduler: `scheduler()` gives a `leip.search.scheduler.Scheduler`.
-        measurer: `measurer()` gives a `leip.search.measurer.Measurer`.
+        measurer: `measurer()` gives a `leip.search.measurer.Measurer`, for example of another
+            machine.
+        judge: `judge(untuned, tuned, threads, level)` runs two objects in turns and gives a
+            `leip.codegen.contest.Contest`.
     """
     from .search.registry import register
 
-    register(proposer=proposer, scheduler=scheduler, measurer=measurer)
+    register(proposer=proposer, scheduler=scheduler, measurer=measurer, judge=judge)
 
 
 def _digest(path: Path) -> str:

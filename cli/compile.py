@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import count, out, progress, seconds, size, table
+from .search_view import SearchView
 
 if TYPE_CHECKING:
     from ..driver.reports import CompileReport
@@ -50,8 +52,10 @@ def command(
         list[str] | None,
         typer.Option(
             "--optimization",
-            metavar="category:kernel,level:<1-4>",
-            help="Level of kernel optimization, 3 if not given. Repeatable.",
+            metavar="category:…",
+            help="kernel,level:<1-4>: level of kernel optimization, 3 if not given. "
+            "graph,iterations:<0-30000>: search for faster kernels with so many measurements; "
+            "0 builds from the log of an earlier search. Repeatable.",
         ),
     ] = None,
     crc_check: Annotated[
@@ -84,6 +88,11 @@ def command(
         Path | None, typer.Option("--cache_dir", help="Folder of the kernel cache.")
     ] = None,
     cc: Annotated[str, typer.Option("--cc", help="C compiler that links the object.")] = "",
+    tuning_log: Annotated[
+        list[Path] | None,
+        typer.Option("--tuning_log", help="Log of another search to learn from. Repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the search's random choices.")] = 0,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Compile an ONNX model into a self-contained shared object."""
@@ -95,13 +104,14 @@ def command(
         parse_optimization,
     )
 
+    wanted = parse_optimization(optimization or ())
     options = CompileOptions(
         input_path=input_path,
         output_path=output_path,
         input_shapes=parse_input_shapes(input_shapes or ()),
         layout=layout,
         target=target,
-        level=parse_optimization(optimization or ()),
+        level=wanted.level,
         crc_check=crc_check,
         model_id=model_id,
         dump_ir=dump_ir,
@@ -114,10 +124,18 @@ def command(
         plugins=tuple(plugin or ()),
         cache_dir=cache_dir,
         cc=cc,
+        iterations=wanted.iterations,
+        tuning_logs=tuple(tuning_log or ()),
+        seed=seed,
     )
 
-    with progress() as report:
-        result = driver.compile_with(options, report)
+    try:
+        with progress() as report, SearchView(report) as view:
+            result = driver.compile_with(options, report, view)
+    except KeyboardInterrupt as stop:
+        if str(stop):  # a search says what it has kept
+            print(stop, file=sys.stderr)
+        raise
     closing_table(result)
 
 

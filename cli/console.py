@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import interrupts
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as Display
 
-    from ..driver import Progress
     from ..errors import LeipError
 
 UNLIMITED = 400  # characters a line of a table that goes into a file or a pipe
@@ -27,11 +27,37 @@ def out() -> Console:
     return Console(highlight=False, soft_wrap=True, width=width)
 
 
+class Bars:
+    """Tells how far the steps of a long command are; called with (step, done, total)."""
+
+    def __init__(self, display: Display | None) -> None:
+        self._display = display
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        interrupts.check()
+        if self._display is None:
+            return
+        if step not in self._tasks:
+            self._tasks[step] = self._display.add_task(step, total=None)
+        self._display.update(self._tasks[step], completed=done, total=total or None)
+
+    def hide(self) -> None:
+        """Make room for another view."""
+        if self._display is not None:
+            self._display.stop()
+
+    def show(self) -> None:
+        """Go on after `hide`."""
+        if self._display is not None:
+            self._display.start()
+
+
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress() -> Iterator[Bars]:
     """Bars on standard error while a long command runs; silent if that is not a terminal."""
     if not sys.stderr.isatty():
-        yield lambda step, done, total: interrupts.check()
+        yield Bars(None)
         return
     from rich import progress as bars
     from rich.console import Console
@@ -44,15 +70,7 @@ def progress() -> Iterator[Progress]:
         console=Console(stderr=True),
         transient=True,
     ) as display:
-        tasks: dict[str, bars.TaskID] = {}
-
-        def report(step: str, done: int, total: int) -> None:
-            interrupts.check()
-            if step not in tasks:
-                tasks[step] = display.add_task(step, total=None)
-            display.update(tasks[step], completed=done, total=total or None)
-
-        yield report
+        yield Bars(display)
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), title: str = "") -> None:

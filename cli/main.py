@@ -11,7 +11,19 @@ import typer
 
 from .. import __version__
 from ..errors import LeipError
-from . import benchmark, cache, compile, demo, inspect, interrupts, kernel, opt, run, streams
+from . import (
+    benchmark,
+    cache,
+    compile,
+    demo,
+    inspect,
+    interrupts,
+    kernel,
+    opt,
+    run,
+    streams,
+    tune_log,
+)
 from .console import error_screen
 from .start import INTERRUPTED, interrupted
 
@@ -29,6 +41,7 @@ app.command("benchmark")(benchmark.command)
 app.command("inspect")(inspect.command)
 app.command("opt")(opt.command)
 app.add_typer(kernel.app, name="kernel")
+app.add_typer(tune_log.app, name="tune-log")
 app.add_typer(cache.app, name="cache")
 app.command("demo")(demo.command)
 

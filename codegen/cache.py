@@ -22,7 +22,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CacheInfo", "Entry", "KernelCache", "default_folder", "source_hash"]
+__all__ = [
+    "CacheInfo",
+    "Entry",
+    "KernelCache",
+    "default_folder",
+    "package_version",
+    "source_hash",
+]
 
 MAGIC = b"LEIPC1\n\0"
 SUFFIX = ".leip"
@@ -189,10 +196,11 @@ def source_hash() -> str:
 def versions() -> str:
     """Versions of what takes part in building a kernel."""
     names = ("leip", "apache-tvm", "apache-tvm-ffi")
-    return " ".join(f"{name}={_version(name)}" for name in names)
+    return " ".join(f"{name}={package_version(name)}" for name in names)
 
 
-def _version(name: str) -> str:
+def package_version(name: str) -> str:
+    """The version of an installed package; "?" if there is none."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -23,7 +23,7 @@ from .compiling import compile_with, make_pipeline, open_cache
 from .digits import compile_and_read
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool
-from .options import CompileOptions, PassOptions, parse_optimization
+from .options import CompileOptions, Optimization, PassOptions, parse_optimization
 from .reports import (
     CacheReport,
     CompileReport,
@@ -31,6 +31,7 @@ from .reports import (
     KernelBenchReport,
     OptReport,
     Section,
+    TuningLogReport,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ __all__ = [
     "pass_list",
     "resolve_target",
     "run",
+    "tuning_log_merge",
+    "tuning_log_prune",
+    "tuning_log_summary",
 ]
 
 
@@ -80,6 +84,8 @@ def compile(
     plugins: Sequence[PathLike] = (),
     cache_dir: PathLike | None = None,
     cc: str | None = None,
+    tuning_logs: Sequence[PathLike] = (),
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> CompileReport:
     """Compile an ONNX model into an LRE folder.
@@ -90,7 +96,9 @@ def compile(
         target: `llvm [-mcpu=… -mtriple=… -mattr=… -device=… -model=…]`; `llvm` is this machine.
         input_shapes: Shapes by input name, for dynamic dimensions.
         layout: "NCHW" or "NHWC" for image inputs and outputs; None keeps the file's.
-        optimization: `{"kernel": level}`, 1-4; None is level 3.
+        optimization: `{"kernel": level, "graph": iterations}`: level 1-4, 3 if it is not given; so
+            many iterations of a search over the kernels' configs, 0 to build from the log of an
+            earlier one, no search if it is not given.
         crc_check: Store a checksum of the weights, compared at load.
         model_id: Id to store; None derives one.
         dump_ir: Folder for the IR text after every pass.
@@ -101,6 +109,8 @@ def compile(
         plugins: Python files with passes, ops and templates.
         cache_dir: Folder of the kernel cache; None is the user's.
         cc: C compiler that links the object; None looks for one.
+        tuning_logs: Logs of other searches to learn from.
+        seed: Of the search's random choices.
         progress: Called with (step, done, total) during long steps.
 
     Returns:
@@ -109,13 +119,14 @@ def compile(
     Raises:
         LeipError: With what is wrong, where, and what to do.
     """
+    wanted = _optimization(optimization)
     options = CompileOptions(
         input_path=as_path("input_path", input_path),
         output_path=as_path("output_path", output_path),
         input_shapes=as_shapes("input_shapes", input_shapes),
         layout=as_text("layout", layout, none=""),
         target=as_text("target", target),
-        level=_level(optimization),
+        level=wanted.level,
         crc_check=as_flag("crc_check", crc_check),
         model_id=as_text("model_id", model_id, none=""),
         dump_ir=as_path("dump_ir", dump_ir) if dump_ir is not None else None,
@@ -126,13 +137,16 @@ def compile(
         plugins=as_paths("plugins", plugins),
         cache_dir=as_path("cache_dir", cache_dir) if cache_dir is not None else None,
         cc=as_text("cc", cc, none=""),
+        iterations=wanted.iterations,
+        tuning_logs=as_paths("tuning_logs", tuning_logs),
+        seed=seed,
     )
     if progress is not None and not callable(progress):
         raise UsageError(f"progress must be callable, not {progress!r}", "progress")
     return compile_with(options, progress or _silent)
 
 
-def _level(optimization: Mapping[str, int] | None) -> int:
+def _optimization(optimization: Mapping[str, int] | None) -> Optimization:
     key = {"cuda": "enabled", "graph": "iterations"}
     pairs = as_levels("optimization", optimization)
     return parse_optimization([f"category:{n},{key.get(n, 'level')}:{v}" for n, v in pairs])
@@ -332,6 +346,45 @@ def cache_clear(cache_dir: PathLike | None = None) -> CacheReport:
     """Empty the kernel cache; gives what was in it."""
     info = open_cache(cache_dir).clear()
     return CacheReport(info.path, info.entries, info.bytes, info.limit)
+
+
+# --- tuning logs ----------------------------------------------------------------------------------
+
+
+def tuning_log_summary(path: PathLike, *, plugins: Sequence[PathLike] = ()) -> TuningLogReport:
+    """What stands in a tuning log.
+
+    Args:
+        path: The log.
+        plugins: Python files with the ops of its tasks.
+    """
+    from .tuning_logs import summary
+
+    plugin.load(plugins)
+    return summary(as_path("path", path))
+
+
+def tuning_log_merge(paths: Sequence[PathLike], output: PathLike) -> TuningLogReport:
+    """Join tuning logs of one target into a new one; gives what stands in it."""
+    from .tuning_logs import merge
+
+    return merge(as_paths("paths", paths), as_path("output", output))
+
+
+def tuning_log_prune(
+    path: PathLike, *, keep: int | None = None, plugins: Sequence[PathLike] = ()
+) -> TuningLogReport:
+    """Drop damaged lines and stale measurements from a tuning log; gives what is left.
+
+    Args:
+        path: The log; it is replaced.
+        keep: Of each task keep only so many measurements, the fastest; None keeps all.
+        plugins: Python files with the ops and templates of its tasks.
+    """
+    from .tuning_logs import prune
+
+    plugin.load(plugins)
+    return prune(as_path("path", path), keep)
 
 
 # --- demo -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +20,22 @@ from .reports import CompileReport
 if TYPE_CHECKING:
     from ..codegen.build import BuildOptions, BuildResult
     from ..codegen.cache import KernelCache
+    from ..codegen.kernel_build import WorkerPool
     from ..ir.graph import Graph
     from ..ir.target import Target
     from ..passes import Pass
+    from .tuning import Watch
 
 
-def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
+def compile_with(
+    options: CompileOptions, progress: Progress, watch: Watch | None = None
+) -> CompileReport:
     """`leip compile`: the road from an ONNX file to an LRE folder.
+
+    Args:
+        options: What is wanted.
+        progress: Called with (step, done, total) during long steps.
+        watch: Called with the status of a search while it runs.
 
     Raises:
         LeipError: With what is wrong, where, and what to do.
@@ -54,6 +64,12 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
             graph = manager.run(model.copy())
         build = _build_options(options, target, model, graph)
         cache = open_cache(options.cache_dir, options.plugins)
+        notes: tuple[str, ...] = ()
+        if options.iterations is not None:
+            with clock("search"):
+                graph, build, notes = _tune(
+                    options, build, graph, folder.staging, pool, cache, watch
+                )
         result = build_object(
             graph, build, folder.staging, pool=pool, cache=cache, progress=progress
         )
@@ -85,8 +101,29 @@ def compile_with(options: CompileOptions, progress: Progress) -> CompileReport:
         glibc=result.elf.glibc,
         seconds={**clock.seconds, **result.seconds},
         errors=errors,
-        notes=result.notes,
+        notes=(*notes, *result.notes),
     )
+
+
+def _tune(
+    options: CompileOptions,
+    build: BuildOptions,
+    graph: Graph,
+    folder: Path,
+    pool: WorkerPool,
+    cache: KernelCache,
+    watch: Watch | None,
+) -> tuple[Graph, BuildOptions, tuple[str, ...]]:
+    """The graph, how to build it, and what to say, after a search or after the log of one."""
+    from ..search.log import find_log
+    from .searching import search
+    from .tuning import Job, replay
+
+    own = find_log(options.output_path)
+    name = options.input_path.stem or options.input_path.resolve().name
+    job = Job(options, build, name, graph, folder, pool, cache, watch or (lambda status: None))
+    tuned = replay(job, own) if options.iterations == 0 else search(job, own)
+    return tuned.graph, dataclasses.replace(build, overrides=tuned.overrides), tuned.notes
 
 
 def _build_options(

@@ -14,6 +14,7 @@ from ..ir.target import TargetRequest
 
 __all__ = [
     "CompileOptions",
+    "Optimization",
     "PassOptions",
     "parse_assignment",
     "parse_input_shapes",
@@ -23,7 +24,21 @@ __all__ = [
 MAX_ID = 128
 LAYOUTS = ("NCHW", "NHWC")
 _OPTIMIZATION = "--optimization"
-_FORM = "the form is category:kernel,level:<1-4>"
+_FORM = "the forms are category:kernel,level:<1-4> and category:graph,iterations:<0-30000>"
+MOST_ITERATIONS = 30000
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """What the values of `--optimization` come to.
+
+    Attributes:
+        level: Kernel optimization level 1-4.
+        iterations: New measurements of the search; 0 replays its log; None: no search.
+    """
+
+    level: int = levels.DEFAULT
+    iterations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,10 @@ class CompileOptions:
         plugins: Python files that register passes, ops and templates.
         cache_dir: Folder of the kernel cache; None is the user's cache folder.
         cc: C compiler (and linker) to use; "" looks for one.
+        iterations: New measurements of the search over kernels' configs; 0 builds from what its
+            log holds; None: no search, the templates' defaults.
+        tuning_logs: Logs of other searches to learn from; they are only read.
+        seed: Of the search's random choices.
     """
 
     input_path: Path
@@ -65,6 +84,9 @@ class CompileOptions:
     plugins: tuple[Path, ...] = ()
     cache_dir: Path | None = None
     cc: str = ""
+    iterations: int | None = None
+    tuning_logs: tuple[Path, ...] = ()
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Raises UsageError for anything that can be seen to be wrong without reading a file."""
@@ -90,6 +112,7 @@ class CompileOptions:
                 "--input",
                 "add --verify, which compares the object with the reference on them",
             )
+        self._check_search()
         if self.model_id:
             _check_id(self.model_id)
         if self.request.kind == "cuda":
@@ -98,6 +121,22 @@ class CompileOptions:
                 "--target",
                 "use llvm, which compiles for x86 and ARM CPUs",
             )
+
+    def _check_search(self) -> None:
+        if self.iterations is not None:
+            count = self.iterations
+            whole = isinstance(count, Integral) and not isinstance(count, bool)
+            if not whole or not 0 <= count <= MOST_ITERATIONS:
+                raise UsageError(f"{count!r} iterations cannot be made", _OPTIMIZATION, _FORM)
+        elif self.tuning_logs:
+            raise UsageError(
+                "tuning logs are given, and nothing would use them",
+                "--tuning_log",
+                "add --optimization category:graph,iterations:0, which builds from what they hold",
+            )
+        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
+        if not whole or not 0 <= self.seed < 1 << 32:
+            raise UsageError(f"{self.seed!r} is no seed", "--seed", "give 0 to 4294967295")
 
     @property
     def request(self) -> TargetRequest:
@@ -143,30 +182,27 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def parse_optimization(texts: Sequence[str]) -> int:
-    """The kernel level of repeated `--optimization category:kernel,level:N`; the last one wins.
+def parse_optimization(texts: Sequence[str]) -> Optimization:
+    """Repeated `--optimization category:…`; of each category the last one wins.
 
     Raises:
         UsageError: Another form, a level that does not exist, or a category that is not in this
-            version (`cuda` and `graph`).
+            version (`cuda`).
     """
-    level = levels.DEFAULT
+    level, iterations = levels.DEFAULT, None
     for text in texts:
         items = dict(_pair(item, text) for item in text.split(","))
         category = items.pop("category", "")
         if category == "kernel":
             level = _level(items, text)
+        elif category == "graph":
+            iterations = _iterations(items, text)
         elif category == "cuda":
             _one_of(items, "enabled", ("true", "false"), text)
             raise UsageError(f"category:cuda is not in this version ({text})", _OPTIMIZATION, _FORM)
-        elif category == "graph":
-            _iterations(items, text)
-            raise UsageError(
-                f"category:graph is not in this version ({text})", _OPTIMIZATION, _FORM
-            )
         else:
             raise UsageError(f"unknown category {category!r} in {text!r}", _OPTIMIZATION, _FORM)
-    return level
+    return Optimization(level, iterations)
 
 
 def parse_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -218,10 +254,12 @@ def _one_of(items: dict[str, str], key: str, choices: tuple[str, ...], text: str
         raise UsageError(f"{text!r} does not say {wanted}", _OPTIMIZATION, _FORM)
 
 
-def _iterations(items: dict[str, str], text: str) -> None:
+def _iterations(items: dict[str, str], text: str) -> int:
     value = items.get("iterations", "")
-    if set(items) - {"iterations"} or not value.isdecimal() or int(value) > 30000:
+    digits = value.isascii() and value.isdecimal() and len(value) <= 9
+    if set(items) - {"iterations"} or not digits or int(value) > MOST_ITERATIONS:
         raise UsageError(f"{text!r} does not say iterations:<0-30000>", _OPTIMIZATION, _FORM)
+    return int(value)
 
 
 def _check_id(text: str) -> None:

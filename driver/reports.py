@@ -181,6 +181,51 @@ class KernelBenchReport:
 
 
 @dataclass(frozen=True)
+class TaskRow:
+    """A task in a tuning log.
+
+    Attributes:
+        task: Its key.
+        name: What it computes, for people; "" if its ops are not known here.
+        template: What made its kernels.
+        measured: Configs that were measured.
+        failed: Those of them that gave no time.
+        first: Seconds of the first one, which is the template's default.
+        best: Seconds of what the task is built with.
+        config: That config as text; "" if it is the default.
+    """
+
+    task: str
+    name: str
+    template: str
+    measured: int
+    failed: int
+    first: float
+    best: float
+    config: str
+
+    @property
+    def gain(self) -> float:
+        """The part of the default's time that is saved."""
+        return 1 - self.best / self.first if self.best < self.first < np.inf else 0.0
+
+
+@dataclass(frozen=True)
+class TuningLogReport:
+    """What stands in a tuning log.
+
+    Attributes:
+        facts: What it belongs to, by name.
+        tasks: One a task, those with the most measurements first.
+        notes: What is damaged, or was dropped.
+    """
+
+    facts: Mapping[str, str]
+    tasks: tuple[TaskRow, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CacheReport:
     """The kernel cache."""
 

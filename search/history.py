@@ -13,9 +13,11 @@ from ..schedules.template import Template
 from .anchor import anchor_key
 from .log import LogContent
 from .record import (
+    Challenge,
     Config,
     LayoutChoice,
     Measurement,
+    Record,
     Status,
     TaskText,
     TransformTime,
@@ -33,14 +35,46 @@ class TaskHistory:
     """What is known of one task.
 
     Attributes:
-        known: Measurements that hold: same template, and its sources are what they were.
-        stale: How many do not.
+        known: Measurements and challenges that hold: same template, whose sources are what they
+            were.
+        stale: How many measurements do not.
         seeds: Good configs of tasks that have the same anchor and another epilogue.
     """
 
-    known: tuple[Measurement, ...]
+    known: tuple[Measurement | Challenge, ...]
     stale: int
     seeds: tuple[Config, ...]
+
+    @property
+    def best(self) -> Config | None:
+        """The challenger of the last challenge that was won; None: the template's default."""
+        won = [r.challenger for r in self.known if isinstance(r, Challenge) and r.won]
+        return won[-1] if won else None
+
+    @property
+    def won(self) -> tuple[float, ...]:
+        """The ratios of all challenges that were won, in order."""
+        return tuple(r.ratio for r in self.known if isinstance(r, Challenge) and r.won)
+
+    @property
+    def measured(self) -> int:
+        """How many configs were measured."""
+        return len({_items(r.config) for r in self.known if isinstance(r, Measurement)})
+
+    def has(self, config: Config) -> bool:
+        """Whether a config was measured."""
+        return any(r.config == config for r in self.known if isinstance(r, Measurement))
+
+    def seconds(self, config: Config) -> float | None:
+        """The least time of a config; None if it was not measured or does not run."""
+        times = [
+            record.seconds
+            for record in self.known
+            if isinstance(record, Measurement)
+            and record.status is Status.OK
+            and record.config == config
+        ]
+        return min(times, default=None)
 
 
 class History:
@@ -48,27 +82,39 @@ class History:
 
     Args:
         contents: The logs; of the same kind of record the later one counts.
+
+    Attributes:
+        texts: Of the tasks, by key.
+        transforms: Seconds of layout transforms, by the key of their task.
     """
 
     def __init__(self, contents: Sequence[LogContent]) -> None:
-        self._records = [record for content in contents for record in content.records]
-        self._by_task: dict[str, list[Measurement]] = defaultdict(list)
+        self._records: list[Record] = []
+        self._by_task: dict[str, list[Measurement | Challenge]] = defaultdict(list)
         self.texts: dict[str, str] = {}
         self.transforms: dict[str, float] = {}
-        for record in self._records:
-            if isinstance(record, Measurement):
-                self._by_task[record.task].append(record)
-            elif isinstance(record, TaskText):
-                self.texts[record.task] = record.text
-            elif isinstance(record, TransformTime):
-                self.transforms[record.task] = record.seconds
+        for content in contents:
+            for record in content.records:
+                self.learn(record)
+
+    def learn(self, record: Record) -> None:
+        """Another record, after all others."""
+        self._records.append(record)
+        if isinstance(record, Measurement | Challenge):
+            self._by_task[record.task].append(record)
+        elif isinstance(record, TaskText):
+            self.texts[record.task] = record.text
+        elif isinstance(record, TransformTime):
+            self.transforms[record.task] = record.seconds
 
     def of(self, task: Task, template: Template) -> TaskHistory:
         """What is known of a task that this template makes."""
         source = source_of(template, task)
         found = self._by_task.get(task.key, [])
-        known = tuple(m for m in found if m.template == template.name and m.source == source)
-        return TaskHistory(known, len(found) - len(known), self._seeds(task, template))
+        holds = [m.template == template.name and m.source == source for m in found]
+        known = tuple(m for m, good in zip(found, holds) if good)
+        stale = sum(isinstance(m, Measurement) for m, good in zip(found, holds) if not good)
+        return TaskHistory(known, stale, self._seeds(task, template))
 
     def __contains__(self, task: Task) -> bool:
         return task.key in self._by_task
@@ -101,7 +147,9 @@ class History:
                 good = [
                     m
                     for m in self._by_task.get(key, [])
-                    if m.status is Status.OK and m.template == template.name
+                    if isinstance(m, Measurement)
+                    and m.status is Status.OK
+                    and m.template == template.name
                 ]
                 good.sort(key=lambda m: m.seconds)
                 seeds += [m.config for m in good[:SEEDS] if m.config not in seeds]
@@ -117,3 +165,7 @@ class History:
             except (LeipError, ValueError):  # of an op that is not there, or another version's
                 continue
         return anchors
+
+
+def _items(config: Config) -> tuple[tuple[str, int | bool | str], ...]:
+    return tuple(sorted(config.items()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from .measurer import Measurer
 from .proposer import ProposerFactory
@@ -13,6 +15,8 @@ __all__ = ["Parts", "parts", "register"]
 
 MeasurerFactory = Callable[[], Measurer]
 SchedulerFactory = Callable[[], Scheduler]
+# (untuned object, tuned object, threads, level) -> a `leip.codegen.contest.Contest`
+Judge = Callable[[Path, Path, int, int], Any]
 
 
 @dataclass
@@ -22,6 +26,7 @@ class Parts:
     proposer: ProposerFactory | None = None
     scheduler: SchedulerFactory | None = None
     measurer: MeasurerFactory | None = None
+    judge: Judge | None = None
 
 
 _parts = Parts()
@@ -37,8 +42,10 @@ def register(
     proposer: ProposerFactory | None = None,
     scheduler: SchedulerFactory | None = None,
     measurer: MeasurerFactory | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Use these from now on; None leaves what there is."""
     _parts.proposer = proposer or _parts.proposer
     _parts.scheduler = scheduler or _parts.scheduler
     _parts.measurer = measurer or _parts.measurer
+    _parts.judge = judge or _parts.judge

@@ -28,7 +28,8 @@ def parameters(function: object) -> str:
 def test_compile_and_load_keep_their_parameters() -> None:
     assert parameters(leip.compile) == (
         "input_path, output_path, target, input_shapes, layout, optimization, crc_check, model_id, "
-        "dump_ir, verify, verify_inputs, threads, jobs, plugins, cache_dir, cc, progress"
+        "dump_ir, verify, verify_inputs, threads, jobs, plugins, cache_dir, cc, tuning_logs, seed, "
+        "progress"
     )
     assert parameters(leip.optimize) == "model, passes, level, target, input_shapes, plugins"
     assert parameters(leip.resolve_target) == "target"
@@ -43,6 +44,7 @@ def test_plugins_api() -> None:
     assert parameters(plugin.register_pass) == "step, after, before"
     assert parameters(plugin.register_op) == "definition, compute, import_rule"
     assert parameters(plugin.register_template) == "template"
+    assert parameters(plugin.register_search) == "proposer, scheduler, measurer, judge"
 
 
 def test_extension_classes_keep_their_methods() -> None:

@@ -8,7 +8,12 @@ import pytest
 from command_line import Cli
 
 from leip.cli.main import join_target
-from leip.driver.options import CompileOptions, parse_assignment, parse_optimization
+from leip.driver.options import (
+    CompileOptions,
+    Optimization,
+    parse_assignment,
+    parse_optimization,
+)
 from leip.errors import UsageError
 
 PAGE_ARM = "-device=arm_cpu -model=bcm2837 -mtriple=aarch64-linux-gnu -mattr=+neon -mcpu=cortex-a72"
@@ -43,7 +48,20 @@ def test_other_short_flags_are_left_alone() -> None:
     ],
 )
 def test_kernel_levels(texts: list[str], level: int) -> None:
-    assert parse_optimization(texts) == level
+    assert parse_optimization(texts) == Optimization(level, None)
+
+
+@pytest.mark.parametrize(
+    ("texts", "iterations"),
+    [
+        (["category:graph,iterations:0"], 0),
+        (["category:graph,iterations:30000"], 30000),
+        (["category:graph,iterations:5", "category:graph,iterations:7"], 7),
+    ],
+)
+def test_iterations(texts: list[str], iterations: int) -> None:
+    both = parse_optimization(["category:kernel,level:4", *texts])
+    assert both == Optimization(4, iterations)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +69,12 @@ def test_kernel_levels(texts: list[str], level: int) -> None:
     [
         ("category:cuda,enabled:true", "not in this version"),
         ("category:cuda,enabled:false", "not in this version"),
-        ("category:graph,iterations:2000", "not in this version"),
-        ("category:graph,iterations:0", "not in this version"),
         ("category:graph,iterations:30001", "does not say iterations"),
+        ("category:graph,iterations:-1", "does not say iterations"),
+        ("category:graph,iterations:1e3", "does not say iterations"),
+        ("category:graph,iterations:\u0663", "does not say iterations"),
+        ("category:graph", "does not say iterations"),
+        ("category:graph,iterations:1,level:2", "does not say iterations"),
         ("category:cuda,enabled:maybe", "does not say enabled"),
         ("category:kernel,level:5", "level '5' does not exist"),
         ("category:kernel", "level '' does not exist"),
@@ -78,6 +99,10 @@ def test_refused_optimizations(text: str, message: str) -> None:
         ({"model_id": "a\nb"}, "is not an id"),
         ({"target": "cuda:2080ti"}, "cuda target is not in this version"),
         ({"input_shapes": {"x": (0, 3)}}, "must be 1 or more"),
+        ({"iterations": -1}, "-1 iterations cannot be made"),
+        ({"iterations": 1.5}, "1.5 iterations cannot be made"),
+        ({"iterations": 3, "seed": -1}, "-1 is no seed"),
+        ({"tuning_logs": (Path("a.json"),)}, "nothing would use them"),
     ],
 )
 def test_options_are_checked(change: dict[str, object], message: str) -> None:
@@ -104,8 +129,9 @@ def test_assignments() -> None:
         ("compile", "--input_path", "m", "--output_path", "o", "--target", "cuda:2080ti"),
         (
             *("compile", "--input_path", "m", "--output_path", "o"),
-            *("--optimization", "category:graph,iterations:200"),
+            *("--optimization", "category:graph,iterations:many"),
         ),
+        ("compile", "--input_path", "m", "--output_path", "o", "--tuning_log", "log.json"),
         ("run",),
         ("cache", "burn"),
     ],
@@ -123,7 +149,7 @@ def test_version_and_help(cli: Cli) -> None:
         assert flag in text
     for flag in ("--optimization", "--crc_check", "--model_id", "--dump_ir", "--verify"):
         assert flag in text
-    for flag in ("--threads", "--jobs", "--plugin", "--cache_dir"):
+    for flag in ("--threads", "--jobs", "--plugin", "--cache_dir", "--tuning_log", "--seed"):
         assert flag in text
 
 

@@ -1,0 +1,147 @@
+"""A search while it runs: a table that is redrawn on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from . import interrupts
+from .console import Bars, seconds
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
+
+    from ..search.status import SearchStatus, TaskStatus
+
+SHOWN = 12  # tasks, those that take most of the time
+WIDTHS = {"times": 5, "trials": 7, "default": 7, "best": 7, "gain": 5}
+REDRAW = 0.25  # seconds between two pictures
+LINE = 10.0  # seconds between two lines where there is no terminal
+
+_PHASES = {
+    "start": "preparing",
+    "layouts": "measuring layouts",
+    "search": "searching",
+    "comparing": "comparing the tuned object with the untuned one",
+    "done": "done",
+}
+
+
+class SearchView:
+    """Called with the status of a search whenever that changes. Draws nothing before the first.
+
+    Args:
+        bars: Hidden while the search runs.
+    """
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._live: Live | None = None
+        self._told = -math.inf
+        self._phase = ""
+
+    def __enter__(self) -> SearchView:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def __call__(self, status: SearchStatus) -> None:
+        interrupts.check()
+        now = time.monotonic()
+        new = status.phase != self._phase
+        self._phase = status.phase
+        if not sys.stdout.isatty():
+            if new or now - self._told >= LINE:
+                self._told = now
+                print(line(status), flush=True)
+            return
+        if self._live is None and status.phase != "done":
+            self._start()
+        if self._live is not None and (new or now - self._told >= REDRAW):
+            self._told = now
+            self._live.update(picture(status), refresh=True)
+        if status.phase == "done":
+            self._stop()
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._bars.hide()
+        self._live = Live(console=Console(highlight=False), auto_refresh=False, transient=False)
+        self._live.start()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            self._bars.show()
+
+
+def line(status: SearchStatus) -> str:
+    """How far the search is, in a line."""
+    parts = [f"{_PHASES[status.phase]}: {status.done} of {status.iterations} iterations"]
+    if status.current is not None:
+        parts.append(status.current.name)
+    if status.default:
+        parts.append(f"kernels {seconds(status.best)}, {status.gain:.1%} gained")
+    if status.phase in ("layouts", "search") and math.isfinite(status.left):
+        parts.append(f"{_clock(status.left)} left")
+    return "; ".join(parts)
+
+
+def picture(status: SearchStatus) -> Group:
+    """The tasks that take most of the time, and a bar."""
+    from rich import box
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task", overflow="ellipsis", no_wrap=True, ratio=1)
+    for name in WIDTHS:
+        table.add_column(name, justify="right", no_wrap=True, min_width=WIDTHS[name])
+    for task in heaviest(status):
+        style = "bold" if task is status.current else ""
+        table.add_row(Text(task.name), *_cells(task), style=style)
+    hidden = len(status.tasks) - SHOWN
+    rows = [table, Text(f"… and {hidden} more tasks")] if hidden > 0 else [table]
+    foot = Table.grid()
+    foot.add_row(ProgressBar(total=max(1, status.iterations), completed=status.done, width=40))
+    foot.add_row(Text(line(status)))
+    return Group(*rows, foot)
+
+
+def heaviest(status: SearchStatus) -> list[TaskStatus]:
+    """The tasks that take most of the model's time; those not measured yet come last."""
+
+    def share(task: TaskStatus) -> float:
+        return task.weight * task.default if math.isfinite(task.default) else 0.0
+
+    return sorted(status.tasks, key=lambda task: -share(task))[:SHOWN]
+
+
+def _cells(task: TaskStatus) -> tuple[str, ...]:
+    return (
+        str(task.weight),
+        f"{task.measured}/{task.size}",
+        seconds(task.default) if math.isfinite(task.default) else "",
+        seconds(task.best) if math.isfinite(task.best) else "",
+        f"{task.gain:.1%}" if task.gain else "",
+    )
+
+
+def _clock(time: float) -> str:
+    minutes, rest = divmod(round(time), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,138 @@
+"""Layouts by measured times, before the search over the kernels: each kernel in each layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..ir import levels
+from ..ir.dtypes import DType
+from ..ir.graph import Graph, Node
+from ..schedules.select import select
+from ..schedules.task import Task
+from ..search.configs import config_of
+from ..search.layouts import (
+    MARGIN,
+    MeasuredCost,
+    all_blocked,
+    all_plain,
+    blocked_kernels,
+    laid_out,
+    total_seconds,
+    transforms_of,
+)
+from ..search.measurer import Measurer
+from ..search.record import LayoutChoice, Status, TransformTime
+from .recorder import Recorder, default_trial
+from .tuning import Job, Kernel, kernels_of
+
+__all__ = ["choose_layouts"]
+
+SHARE = 3  # layouts are measured if that takes at most one of so many iterations
+
+
+def choose_layouts(job: Job, recorder: Recorder, measurer: Measurer) -> LayoutChoice | None:
+    """Choose a block of channels and the kernels that work on it; the choice is a record.
+
+    None if there are no images, or too few iterations to measure every kernel in every layout.
+    """
+    lanes = job.build.target.lanes(DType.F32)
+    blocks = sorted({lanes // 2, lanes} - {0, 1})
+    if job.build.level < levels.LAYOUTS or not blocks or not blocked_kernels(job.graph):
+        return None
+    return _Choice(job, recorder, measurer).made(lanes, blocks)
+
+
+class _Choice:
+    def __init__(self, job: Job, recorder: Recorder, measurer: Measurer) -> None:
+        self.job = job
+        self.recorder = recorder
+        self.measurer = measurer
+        self.known: dict[str, float | None] = {}
+
+    def made(self, lanes: int, blocks: list[int]) -> LayoutChoice | None:
+        """The choice among plain images and blocks of these sizes; `lanes` is the default's."""
+        graph = self.job.graph
+        every = [graph, all_plain(graph), *(all_blocked(graph, block) for block in blocks)]
+        kernels = {k.task.key: k for one in every for k in kernels_of(one, self.job.build)}
+        new = [k for k in kernels.values() if not _is_transform(k.task) and not self._is_known(k)]
+        if len(new) * SHARE > self.recorder.left:
+            return None
+        self.recorder.measure_defaults(new, self.measurer, "layouts")
+        self.known.clear()
+        usual = total_seconds(graph, MeasuredCost(lanes, self.seconds, [graph]))
+        chosen = {block: self._laid_out(block) for block in (1, *blocks)}
+        seconds = {
+            block: total_seconds(one, MeasuredCost(max(2, block), self.seconds, [graph]))
+            for block, one in chosen.items()
+        }
+        best = min(chosen, key=lambda block: seconds[block])
+        default = seconds[best] > MARGIN * usual
+        choice = LayoutChoice(
+            graph=self.job.digest,
+            block=lanes if default else best,
+            blocked=blocked_kernels(graph if default else chosen[best]),
+            seconds={"default": usual, **{str(b): time for b, time in seconds.items()}},
+            default=default,
+        )
+        self.recorder.append(choice)
+        return choice
+
+    def seconds(self, node: Node) -> float | None:
+        """Measured seconds of a kernel as it stands, with its default config."""
+        task = self._task(node)
+        if task.key not in self.known:
+            self.known[task.key] = self._look_up(task)
+        return self.known[task.key]
+
+    def _look_up(self, task: Task) -> float | None:
+        history = self.recorder.history
+        if task.key in history.transforms:
+            return history.transforms[task.key]
+        if task not in history:
+            return None
+        choice = select(task)
+        return history.of(task, choice.template).seconds(config_of(choice.config))
+
+    def _is_known(self, kernel: Kernel) -> bool:
+        found = self.recorder.history.of(kernel.task, kernel.template)
+        return found.has(config_of(kernel.default))
+
+    def _laid_out(self, block: int) -> Graph:
+        """The cheapest layouts with blocks of this size, transforms measured where they stand."""
+        graph = self.job.graph
+        if block == 1:
+            return all_plain(graph)
+        cost = MeasuredCost(block, self.seconds, [graph])
+        result = laid_out(graph, block, cost)
+        if self._measure_transforms(result):
+            result = laid_out(graph, block, cost)
+        return result
+
+    def _measure_transforms(self, graph: Graph) -> bool:
+        """Measure those transforms of a graph that were not yet; whether there were any."""
+        recorder = self.recorder
+        nodes = {self._task(node).key: node for node in transforms_of(graph)}
+        new = {key: n for key, n in nodes.items() if key not in recorder.history.transforms}
+        kernels = list(self._kernels(new.values()))
+        outcomes = self.measurer.measure([default_trial(kernel) for kernel in kernels])
+        for (key, node), outcome in zip(new.items(), outcomes):
+            if outcome.status is Status.OK:
+                types = str(node.inputs[0].type), str(node.output.type)
+                recorder.append(TransformTime(key, *types, min(outcome.times)))
+            recorder.say("layouts")
+        self.known.clear()
+        return bool(new)
+
+    def _kernels(self, nodes: Iterable[Node]) -> Iterator[Kernel]:
+        for node in nodes:
+            task = self._task(node)
+            choice = select(task)
+            yield Kernel(task, choice.template, choice.config, 1)
+
+    def _task(self, node: Node) -> Task:
+        build = self.job.build
+        return Task.of_kernel(node, build.target, build.threads, build.level)
+
+
+def _is_transform(task: Task) -> bool:
+    return [node.op for node in task.nodes] == ["layout_transform"]

@@ -1,0 +1,140 @@
+"""What a search finds, on its way into the log and to those who watch."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from ..search.configs import config_of, text_of
+from ..search.history import History
+from ..search.log import LogContent, TuningLog
+from ..search.measurer import Measurer, Trial
+from ..search.record import (
+    Challenge,
+    LayoutChoice,
+    Measurement,
+    Status,
+    TaskText,
+    TransformTime,
+    Verdict,
+)
+from ..search.sources import source_of
+from ..search.status import SearchStatus, TaskStatus
+from .tuning import Kernel, Watch
+
+__all__ = ["Recorder", "default_trial", "now"]
+
+BATCH = 8  # kernels that are built together
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+class Recorder:
+    """The observer of a tuner: every record stands in the log before the next measurement begins.
+
+    Attributes:
+        log: Where records go.
+        history: All that is known, of other logs too; new records are added.
+        status: How far the search is.
+        tunable: The kernels of the tuner's tasks, in order.
+    """
+
+    def __init__(
+        self, log: TuningLog, others: Sequence[LogContent], iterations: int, watch: Watch
+    ) -> None:
+        self.log = log
+        self.history = History([*others, log.content])
+        self.status = SearchStatus(iterations)
+        self.tunable: list[Kernel] = []
+        self._watch = watch
+        self._texts = set(History([log.content]).texts)
+        self._before = len(log.content.measurements)
+
+    @property
+    def left(self) -> int:
+        """Iterations that are left."""
+        return self.status.iterations - self.status.done
+
+    @property
+    def measurements(self) -> int:
+        """How many stand in the log."""
+        return self._before + self.status.done
+
+    def add(self, kernel: Kernel, size: int) -> None:
+        """Another task of the tuner."""
+        self.tunable.append(kernel)
+        found = self.history.of(kernel.task, kernel.template)
+        status = TaskStatus(kernel.name, kernel.weight, size, found.measured)
+        default = found.seconds(config_of(kernel.default))
+        if default is not None:
+            status.default = status.best = default
+            for ratio in found.won:
+                status.best *= ratio or 1.0
+        self.status.tasks.append(status)
+
+    def say(self, phase: str) -> None:
+        """Tell those who watch."""
+        self.status.phase = phase
+        self._watch(self.status)
+
+    def append(self, record: TransformTime | LayoutChoice | Verdict) -> None:
+        """A record that is no iteration."""
+        self.log.append(record)
+        self.history.learn(record)
+
+    def measured(self, task: int, record: Measurement) -> None:
+        """Of the tuner: a new measurement of one of its tasks."""
+        kernel, status = self.tunable[task], self.status.tasks[task]
+        status.measured += 1
+        if text_of(kernel.template, record.config) == kernel.default.to_text():
+            status.default = status.best = record.seconds
+        self.status.current = status
+        self._write(kernel, record)
+        self.say("search")
+
+    def challenged(self, task: int, record: Challenge) -> None:
+        """Of the tuner: a config ran in turns with the best one so far."""
+        self.log.append(record)
+        self.history.learn(record)
+        if record.won:
+            status = self.status.tasks[task]
+            status.wins += 1
+            status.best *= record.ratio or 1.0
+        self.say("search")
+
+    def measure_defaults(self, kernels: Sequence[Kernel], measurer: Measurer, phase: str) -> None:
+        """Measure the defaults of kernels: iterations like any other."""
+        for begin in range(0, len(kernels), BATCH):
+            batch = kernels[begin : begin + BATCH]
+            trials = [default_trial(kernel) for kernel in batch]
+            for kernel, trial, outcome in zip(batch, trials, measurer.measure(trials)):
+                record = Measurement(
+                    task=kernel.task.key,
+                    template=kernel.template.name,
+                    source=source_of(kernel.template, kernel.task),
+                    config=trial.config,
+                    status=outcome.status,
+                    times=outcome.times if outcome.status is Status.OK else (),
+                    message=outcome.message,
+                    stamp=now(),
+                )
+                self._write(kernel, record)
+                self.say(phase)
+
+    def _write(self, kernel: Kernel, record: Measurement) -> None:
+        task = kernel.task
+        if task.key not in self._texts:
+            self._texts.add(task.key)
+            self.log.append(TaskText(task.key, task.text))
+        self.log.append(record)
+        self.history.learn(record)
+        self.status.done += 1
+        self.status.failed += record.status is not Status.OK
+
+
+def default_trial(kernel: Kernel) -> Trial:
+    """The measurement of a kernel's default."""
+    return Trial(kernel.task.text, kernel.template.name, config_of(kernel.default))

@@ -1,0 +1,239 @@
+"""A search: the kernels' configs are measured, then the tuned object must prove itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .. import __version__
+from ..codegen.build import build_object
+from ..codegen.cache import package_version
+from ..codegen.contest import contest
+from ..codegen.host_caches import caches
+from ..codegen.measure import measure_peak
+from ..codegen.resolver import runs_here
+from ..errors import LeipError, TargetError
+from ..ir.graph import Graph
+from ..schedules.select import Override
+from ..schedules.task import Task
+from ..search.configs import text_of
+from ..search.log import FOLDER, NAME, TuningLog, read_log
+from ..search.measurer import Measurer
+from ..search.record import Header, Verdict
+from ..search.registry import parts
+from ..search.sources import source_of
+from ..search.tuner import TuneTask
+from .layout_choice import choose_layouts
+from .recorder import Recorder, now
+from .search_parts import make_measurer, make_space, make_tuner
+from .tuning import (
+    Job,
+    Kernel,
+    Tuned,
+    apply_layouts,
+    check_target,
+    kernels_of,
+    log_notes,
+    override_of,
+    read_others,
+)
+from .tuning_report import write_report
+
+__all__ = ["SearchInterrupted", "search"]
+
+
+class SearchInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a search; the text says what was kept and how to go on."""
+
+
+def search(job: Job, own: Path | None) -> Tuned:
+    """Measure as many configs as the options say, and decide what the graph is built with.
+
+    Args:
+        job: What is to be tuned.
+        own: The log of the output folder, if there is one.
+
+    Raises:
+        TargetError: The target cannot run here, so that nothing can be measured.
+        UsageError: A log cannot be used.
+        OutputError: The log cannot be written.
+        SearchInterrupted: Ctrl-C; the log holds what was measured.
+    """
+    if reason := runs_here(job.build.target):
+        raise TargetError(
+            f"nothing can be measured for this target here: {reason}",
+            "--optimization category:graph",
+            "search on the device, copy its log here, and build with iterations:0",
+        )
+    others = read_others(job, own)
+    path = own or job.options.output_path.absolute() / FOLDER / NAME
+    with TuningLog(path, _header(job, fresh=own is None)) as log:
+        check_target(log.content, job)
+        recorder = Recorder(log, others, job.options.iterations or 0, job.watch)
+        notes = log_notes([*others, log.content], kernels_of(job.graph, job.build), job)
+        measurer = make_measurer(job)
+        try:
+            recorder.say("start")
+            choice = recorder.history.layouts(job.digest)
+            if choice is None:
+                choice = choose_layouts(job, recorder, measurer)
+            graph = apply_layouts(job.graph, choice)
+            kernels = kernels_of(graph, job.build)
+            overrides = _tune(job, kernels, recorder, measurer, notes)
+        except KeyboardInterrupt:
+            raise SearchInterrupted(_stopped(recorder)) from None
+        finally:
+            measurer.close()
+        tuned = _proven(job, Tuned(graph, overrides, tuple(notes)), recorder)
+    write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()))
+    return tuned
+
+
+def _header(job: Job, fresh: bool) -> Header:
+    build = job.build
+    return Header(
+        model=job.name,
+        model_hash=build.model.model_hash,
+        target=str(build.target),
+        threads=build.threads,
+        level=build.level,
+        machine=_machine(build.threads) if fresh else {},
+        leip=__version__,
+        tvm=package_version("apache-tvm"),
+        stamp=now(),
+    )
+
+
+def _machine(threads: int) -> dict[str, str]:
+    """What measures, for people; and its limits, which the order of the search goes by."""
+    facts = {"cpu": _cpu_name(), "kernel": platform.release()}
+    facts |= {f"l{cache.level}": f"{cache.bytes >> 10} KB" for cache in caches()}
+    if parts().measurer is None:
+        try:
+            peak = measure_peak(threads)
+        except LeipError:
+            return facts
+        facts |= {"gflops": f"{peak.gflops:.1f}", "gigabytes": f"{peak.gigabytes:.1f}"}
+    return facts
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return f"{names[0]}, {len(names)} CPUs" if names else platform.machine()
+
+
+def _stopped(recorder: Recorder) -> str:
+    status = recorder.status
+    return (
+        f"the search was stopped after {status.done} of {status.iterations} iterations; what it "
+        f"found is in {recorder.log.path}, and no object was written\n"
+        f"go on with iterations:{recorder.left}, or build from what was found with iterations:0"
+    )
+
+
+def _tune(
+    job: Job,
+    kernels: Sequence[Kernel],
+    recorder: Recorder,
+    measurer: Measurer,
+    notes: list[str],
+) -> dict[str, Override]:
+    """Run the tuner; the configs that won, by task."""
+    tasks = []
+    for kernel in kernels:
+        space = make_space(kernel.task, kernel.template)
+        if len(space) < 2:
+            continue
+        found = recorder.history.of(kernel.task, kernel.template)
+        task = TuneTask(
+            space,
+            kernel.task.text,
+            source=source_of(kernel.template, kernel.task),
+            weight=kernel.weight,
+            bound=_bound(kernel.task, recorder.log.content.header),
+            known=found.known,
+            seeds=found.seeds,
+        )
+        tasks.append(task)
+        recorder.add(kernel, len(space))
+    recorder.say("search")
+    result = make_tuner(tasks, measurer, recorder, job.options.seed).run(recorder.left)
+    if result.exhausted:
+        status = recorder.status
+        notes.append(
+            "every config of every kernel is measured: the search ended after "
+            f"{status.done} of {status.iterations} iterations"
+        )
+    overrides = {}
+    for kernel, task_result in zip(recorder.tunable, result.tasks):
+        if override := override_of(kernel, text_of(kernel.template, task_result.config)):
+            overrides[kernel.task.key] = override
+    return overrides
+
+
+def _bound(task: Task, header: Header) -> float:
+    """Seconds that no config can go below, by the machine's limits in the log's first line."""
+    try:
+        flops, rate = float(header.machine["gflops"]), float(header.machine["gigabytes"])
+    except (KeyError, ValueError):
+        return 0.0
+    return max(task.flops / flops, task.bytes / rate) / 1e9 if flops > 0 and rate > 0 else 0.0
+
+
+# --- never worse ----------------------------------------------------------------------------------
+
+
+def _proven(job: Job, tuned: Tuned, recorder: Recorder) -> Tuned:
+    """The tuned graph if its object wins against the untuned one, which is what stays otherwise."""
+    verdict = _verdict(job, tuned, recorder)
+    recorder.append(verdict)
+    recorder.say("done")
+    if verdict.tuned:
+        gain = f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after"
+        note = f"tuned: {1 - verdict.ratio:.1%} faster than the defaults ({gain}, in turns)"
+        return dataclasses.replace(tuned, notes=(*tuned.notes, note))
+    note = f"the defaults stay: {verdict.message}"
+    return Tuned(job.graph, {}, (*tuned.notes, note))
+
+
+def _verdict(job: Job, tuned: Tuned, recorder: Recorder) -> Verdict:
+    """Both objects are built and run in turns, unless they are the same."""
+    verdict = Verdict(job.digest, tuned=False, iterations=recorder.measurements, stamp=now())
+    if tuned.graph is job.graph and not tuned.overrides:
+        message = "no other config was faster beyond the noise"
+        return dataclasses.replace(verdict, message=message)
+    recorder.say("comparing")
+    before = _object(job, job.graph, {}, "untuned")
+    after = _object(job, tuned.graph, tuned.overrides, "tuned")
+    judge = parts().judge or contest
+    result = judge(before, after, job.build.threads, job.build.level)
+    kernels = {k.task.key: k for k in kernels_of(tuned.graph, job.build)}
+    chosen = [kernels[key] for key in tuned.overrides] if result.won else []
+    return dataclasses.replace(
+        verdict,
+        tuned=result.won,
+        configs={k.task.key: _text(tuned.overrides[k.task.key]) for k in chosen},
+        sources={k.task.key: source_of(k.template, k.task) for k in chosen},
+        before=result.before,
+        after=result.after,
+        ratio=result.ratio,
+        message=result.reason,
+    )
+
+
+def _text(override: Override) -> str:
+    return f"{override.template}{{{override.config}}}"
+
+
+def _object(job: Job, graph: Graph, overrides: Mapping[str, Override], name: str) -> Path:
+    """An object of the graph, for the comparison."""
+    folder = job.folder / name
+    folder.mkdir()
+    build = dataclasses.replace(job.build, overrides=overrides)
+    return build_object(graph.copy(), build, folder, pool=job.pool, cache=job.cache).library

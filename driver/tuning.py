@@ -1,0 +1,236 @@
+"""From a graph to the configs it is built with: a search, or the log of an earlier one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..codegen.build import BuildOptions, ChosenKernel, choose_kernels
+from ..codegen.cache import KernelCache
+from ..codegen.kernel_build import WorkerPool
+from ..codegen.kernel_object import kernel_stem
+from ..codegen.views import find_views
+from ..errors import UsageError
+from ..ir.graph import Graph
+from ..ir.text import print_graph
+from ..schedules.select import Override
+from ..schedules.task import Task
+from ..schedules.template import Knobs, Template
+from ..search.configs import text_of
+from ..search.history import History
+from ..search.layouts import replayed
+from ..search.log import FOLDER, LogContent, read_log
+from ..search.record import LayoutChoice, Verdict
+from ..search.sources import source_of
+from ..search.status import SearchStatus
+from .options import CompileOptions
+
+__all__ = [
+    "Job",
+    "Kernel",
+    "Tuned",
+    "Watch",
+    "apply_layouts",
+    "check_target",
+    "kernels_of",
+    "log_notes",
+    "override_of",
+    "read_others",
+    "replay",
+]
+
+Watch = Callable[[SearchStatus], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be tuned, and with what.
+
+    Attributes:
+        options: As given.
+        build: How to build, without overrides.
+        name: The model's, for people.
+        graph: After all passes, in its default layouts.
+        folder: For objects on the way.
+        pool, cache: To build with.
+        watch: Is told how the search goes.
+    """
+
+    options: CompileOptions
+    build: BuildOptions
+    name: str
+    graph: Graph
+    folder: Path
+    pool: WorkerPool
+    cache: KernelCache
+    watch: Watch
+
+    @property
+    def digest(self) -> str:
+        """What verdicts and choices of layouts hold for: the graph, target, threads and level."""
+        build = self.build
+        facts = f"{build.target}\n{build.threads}\n{build.level}\n"
+        return hashlib.sha256((facts + print_graph(self.graph)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a graph is built with.
+
+    Attributes:
+        graph: With the chosen layouts.
+        overrides: Configs by task key, where they differ from the defaults.
+        notes: What a user should know.
+    """
+
+    graph: Graph
+    overrides: Mapping[str, Override]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A task of the graph with its template, and how often it stands there."""
+
+    task: Task
+    template: Template
+    default: Knobs
+    weight: int
+
+    @property
+    def name(self) -> str:
+        """For people: `conv f32[1,64,56,56]`, and the beginning of the task's key."""
+        output = self.task.body.outputs[0].type
+        return f"{kernel_stem(self.task)} {output} {self.task.key[:6]}"
+
+
+def read_others(job: Job, own: Path | None) -> list[LogContent]:
+    """The logs that were given to learn from. Raises UsageError if one cannot be used."""
+    paths = job.options.tuning_logs
+    contents = [read_log(p) for p in paths if own is None or not _same_file(p, own)]
+    for content in contents:
+        check_target(content, job)
+    return contents
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def kernels_of(graph: Graph, build: BuildOptions) -> list[Kernel]:
+    """The different tasks of a graph, in order."""
+    graph = graph.copy()  # choosing writes into it
+    chosen = choose_kernels(graph, build, find_views(graph).free)
+    by_key: dict[str, list[ChosenKernel]] = {}
+    for kernel in chosen:
+        by_key.setdefault(kernel.task.key, []).append(kernel)
+    return [
+        Kernel(k[0].task, k[0].choice.template, k[0].choice.config, len(k)) for k in by_key.values()
+    ]
+
+
+def check_target(content: LogContent, job: Job) -> None:
+    """Raises UsageError if a log was measured for another target."""
+    if content.header.target != str(job.build.target):
+        raise UsageError(
+            "this tuning log was measured for another target, so its times say nothing here\n"
+            f"  the log's: {content.header.target}\n  this one:  {job.build.target}",
+            str(content.path),
+            "give the --target that it was made for, or leave this log out",
+        )
+
+
+def log_notes(contents: Sequence[LogContent], kernels: Sequence[Kernel], job: Job) -> list[str]:
+    """What is to be said of logs: damaged lines, another model, stale records."""
+    notes = [note for content in contents for note in content.notes]
+    for content in contents:
+        history = History([content])
+        found = [history.of(k.task, k.template) for k in kernels]
+        known = sum(bool(h.known) for h in found)
+        stale = sum(h.stale for h in found)
+        if content.header.model_hash != job.build.model.model_hash and content.records:
+            notes.append(
+                f"{content.path} begins with another model ({content.header.model}): it is used "
+                f"for the tasks that match, {known} of {len(kernels)}"
+            )
+        if stale:
+            notes.append(
+                f"{content.path}: {stale} measurements stay unused, because the templates that "
+                "made these kernels have changed since"
+            )
+    return notes
+
+
+def replay(job: Job, own: Path | None) -> Tuned:
+    """What the logs say, without measuring anything: `iterations:0`.
+
+    Args:
+        job: What is to be built.
+        own: The log of the output folder, if there is one.
+
+    Raises:
+        UsageError: There is no log, or one cannot be used.
+    """
+    contents = [*read_others(job, own), *([read_log(own)] if own is not None else [])]
+    if not contents:
+        raise UsageError(
+            "iterations:0 builds from the log of an earlier search, and there is none",
+            str(job.options.output_path / FOLDER),
+            "search first, for example with iterations:300, or give a log with --tuning_log",
+        )
+    for content in contents:
+        check_target(content, job)
+    history = History(contents)
+    choice = history.layouts(job.digest)
+    graph = apply_layouts(job.graph, choice)
+    kernels = kernels_of(graph, job.build)
+    notes = log_notes(contents, kernels, job)
+    keys = {k.task.key for k in kernels} | {k.task.key for k in kernels_of(job.graph, job.build)}
+    verdict = history.verdict(job.digest, sorted(keys))
+    if verdict is not None and not verdict.tuned:
+        notes.append(f"built with the templates' defaults, as the log says: {verdict.message}")
+        return Tuned(job.graph, {}, tuple(notes))
+    if verdict is not None and (overrides := _confirmed(verdict, kernels)) is not None:
+        return Tuned(graph, overrides, tuple(notes))
+    overrides = {}
+    for kernel in kernels:
+        best = history.of(kernel.task, kernel.template).best
+        if best is not None and (override := override_of(kernel, text_of(kernel.template, best))):
+            overrides[kernel.task.key] = override
+    notes.append(
+        f"{len(overrides)} of {len(kernels)} kernels get another config than their default; "
+        "the model as a whole was not compared with them"
+    )
+    return Tuned(graph, overrides, tuple(notes))
+
+
+def _confirmed(verdict: Verdict, kernels: Sequence[Kernel]) -> dict[str, Override] | None:
+    """The overrides of a verdict; None if one is of a template that has changed."""
+    by_key = {kernel.task.key: kernel for kernel in kernels}
+    overrides = {}
+    for key, text in verdict.configs.items():
+        kernel = by_key.get(key)
+        name, _, config = text.rstrip("}").partition("{")
+        if kernel is None or kernel.template.name != name:
+            return None
+        if verdict.sources.get(key) != source_of(kernel.template, kernel.task):
+            return None
+        overrides[key] = Override(name, config)
+    return overrides
+
+
+def override_of(kernel: Kernel, config: str | None) -> Override | None:
+    """The choice of a config; None if it is the default, or none of this template's."""
+    if config is None or config == kernel.default.to_text():
+        return None
+    return Override(kernel.template.name, config)
+
+
+def apply_layouts(graph: Graph, choice: LayoutChoice | None) -> Graph:
+    """The graph with the layouts of a choice; as it is without one."""
+    if choice is None or choice.default:
+        return graph
+    return replayed(graph, choice.block, choice.blocked)

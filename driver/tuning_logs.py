@@ -1,0 +1,206 @@
+"""Tuning logs as files of their own: looked at, joined, made smaller."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import LeipError, UsageError
+from ..search.log import TuningLog, read_log, write_log
+from ..search.record import Challenge, Measurement, Record, Status, TaskText, Verdict
+from .reports import TaskRow, TuningLogReport
+
+if TYPE_CHECKING:
+    from ..schedules.task import Task
+
+__all__ = ["merge", "prune", "summary"]
+
+
+def summary(path: Path) -> TuningLogReport:
+    """What stands in a log, task by task, those with the most measurements first.
+
+    Raises:
+        UsageError: It is no log that can be read.
+    """
+    content = read_log(path)
+    measured: dict[str, list[Measurement]] = defaultdict(list)
+    won: dict[str, Challenge] = {}
+    texts: dict[str, str] = {}
+    verdict = ""
+    for record in content.records:
+        if isinstance(record, Measurement):
+            measured[record.task].append(record)
+        elif isinstance(record, Challenge) and record.won:
+            won[record.task] = record
+        elif isinstance(record, TaskText):
+            texts[record.task] = record.text
+        elif isinstance(record, Verdict):
+            verdict = _sentence(record)
+    rows = [_row(key, texts.get(key, ""), found, won.get(key)) for key, found in measured.items()]
+    rows.sort(key=lambda row: (-row.measured, row.task))
+    header = content.header
+    facts = {
+        "model": header.model,
+        "target": header.target,
+        "threads, level": f"{header.threads}, {header.level}",
+        "machine": ", ".join(f"{name} {value}" for name, value in header.machine.items()),
+        "leip, TVM": f"{header.leip}, {header.tvm}",
+        "begun": header.stamp,
+        "measurements": str(len(content.measurements)),
+        "last verdict": verdict or "none",
+    }
+    return TuningLogReport(facts, tuple(rows), content.notes)
+
+
+def merge(paths: Sequence[Path], output: Path) -> TuningLogReport:
+    """Join logs of one target into a new one: the first one's header, equal records once.
+
+    Raises:
+        UsageError: There is such a file already, or the logs do not belong together.
+        OutputError: It cannot be written.
+    """
+    if output.exists():
+        raise UsageError("there is such a file already", str(output), "choose another --output")
+    contents = [read_log(path) for path in paths]
+    target = contents[0].header.target
+    for content in contents:
+        if content.header.target != target:
+            raise UsageError(
+                f"its target is another one than that of {contents[0].path}",
+                str(content.path),
+                "a log holds times of one target",
+            )
+    records = [record for content in contents for record in content.records]
+    write_log(output, contents[0].header, _once(records))
+    report = summary(output)
+    return _with_notes(report, [note for content in contents for note in content.notes])
+
+
+def prune(path: Path, keep: int | None = None) -> TuningLogReport:
+    """Drop what is of no use: damaged lines, equal records, measurements of changed templates.
+
+    Records of templates that are not there (of a plugin that was not given) are kept.
+
+    Args:
+        path: The log; it is replaced.
+        keep: Of each task keep only so many measurements, the fastest, besides those of configs
+            that won. Configs that are dropped may be measured again.
+
+    Raises:
+        UsageError: It is no log that can be read.
+        OutputError: It cannot be written, or somebody writes it.
+    """
+    content = read_log(path)
+    with TuningLog(path, content.header) as log:
+        content = log.content
+        records = _once(content.records)
+        fresh = _without_stale(records)
+        kept = fresh if keep is None else _fastest(fresh, keep)
+        write_log(path, content.header, kept)
+    notes = [
+        f"{len(content.damaged)} damaged lines dropped",
+        f"{len(content.records) - len(records)} records that stood twice dropped",
+        f"{len(records) - len(fresh)} records of templates that have changed dropped",
+        f"{len(fresh) - len(kept)} records of slower configs dropped",
+    ]
+    return _with_notes(summary(path), [note for note in notes if not note.startswith("0 ")])
+
+
+def _with_notes(report: TuningLogReport, notes: Sequence[str]) -> TuningLogReport:
+    return TuningLogReport(report.facts, report.tasks, (*notes, *report.notes))
+
+
+def _row(key: str, text: str, found: list[Measurement], won: Challenge | None) -> TaskRow:
+    good = [m for m in found if m.status is Status.OK]
+    chosen = won.challenger if won is not None else {}
+    times = [m.seconds for m in good if won is not None and m.config == chosen]
+    first = good[0].seconds if good else math.inf
+    return TaskRow(
+        task=key,
+        name=_name(text),
+        template=found[-1].template,
+        measured=len(found),
+        failed=len(found) - len(good),
+        first=first,
+        best=min(times, default=first),
+        config=",".join(f"{name}={_spelled(value)}" for name, value in chosen.items()),
+    )
+
+
+def _spelled(value: int | bool | str) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def _name(text: str) -> str:
+    """What a task computes, for people; "" if its ops are not known here."""
+    from ..codegen.kernel_object import kernel_stem
+
+    task = _parsed(text)
+    return f"{kernel_stem(task)} {task.body.outputs[0].type}" if task is not None else ""
+
+
+def _parsed(text: str) -> Task | None:
+    from ..schedules.task import Task
+
+    try:
+        return Task.parse(text)
+    except (LeipError, ValueError):
+        return None
+
+
+def _sentence(verdict: Verdict) -> str:
+    if verdict.tuned:
+        return f"tuned, {verdict.ratio:.1%} of the untuned time, {verdict.stamp}"
+    return f"defaults stay: {verdict.message}, {verdict.stamp}"
+
+
+def _once(records: Sequence[Record]) -> list[Record]:
+    """Every record once, where it stands first."""
+    seen: set[str] = set()
+    kept = []
+    for record in records:
+        if repr(record) not in seen:
+            seen.add(repr(record))
+            kept.append(record)
+    return kept
+
+
+def _without_stale(records: Sequence[Record]) -> list[Record]:
+    from ..schedules.select import templates
+    from ..search.sources import source_of
+
+    by_name = {template.name: template for template in templates()}
+    tasks = {r.task: _parsed(r.text) for r in records if isinstance(r, TaskText)}
+    sources: dict[tuple[str, str], str] = {}
+
+    def is_stale(record: Record) -> bool:
+        if not isinstance(record, Measurement | Challenge):
+            return False
+        template, task = by_name.get(record.template), tasks.get(record.task)
+        if template is None or task is None:
+            return False
+        key = (record.task, record.template)
+        if key not in sources:
+            sources[key] = source_of(template, task)
+        return record.source != sources[key]
+
+    return [record for record in records if not is_stale(record)]
+
+
+def _fastest(records: Sequence[Record], keep: int) -> list[Record]:
+    by_task: dict[str, list[Measurement]] = defaultdict(list)
+    wanted = []
+    for record in records:
+        if isinstance(record, Measurement):
+            by_task[record.task].append(record)
+        elif isinstance(record, Challenge) and record.won:
+            wanted += [(record.task, record.incumbent), (record.task, record.challenger)]
+    ids = set()
+    for found in by_task.values():
+        good = sorted((m for m in found if m.status is Status.OK), key=lambda m: m.seconds)
+        ids |= {id(m) for m in good[:keep]}
+        ids |= {id(m) for m in found if (m.task, m.config) in wanted}
+    return [r for r in records if not isinstance(r, Measurement) or id(r) in ids]

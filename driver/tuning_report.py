@@ -1,0 +1,171 @@
+"""`report.html`: a page that needs nothing else, of what a search found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..ir.whole_file import write_text_whole
+from ..search.configs import config_of, text_of
+from ..search.curves import Curve, Curves, curves
+from ..search.history import History
+from ..search.log import LogContent
+from ..search.record import Header, Verdict
+from .tuning import Kernel
+
+__all__ = ["REPORT", "write_report"]
+
+REPORT = "report.html"
+TEMPLATE = Path(__file__).parent / "report.html.j2"
+PLOTTED = 40  # kernels with a plot of their own, those that take most of the time
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A kernel in the page's table."""
+
+    name: str
+    weight: int
+    trials: int
+    seconds: tuple[float, float]
+    config: str
+    plot: str
+
+    @property
+    def before(self) -> str:
+        return _micro(self.seconds[0])
+
+    @property
+    def after(self) -> str:
+        return _micro(self.seconds[1])
+
+    @property
+    def gain(self) -> str:
+        before, after = self.seconds
+        return f"{1 - after / before:.1%}" if after < before else ""
+
+
+def write_report(content: LogContent, kernels: Sequence[Kernel], verdict: Verdict | None) -> Path:
+    """Write the page beside the log.
+
+    Args:
+        content: The log, all its records.
+        kernels: The model's.
+        verdict: On the tuned object, if there is one.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from jinja2 import Template
+
+    history = History([content])
+    lines = curves(
+        content.records,
+        {k.task.key: k.weight for k in kernels},
+        {k.task.key: config_of(k.default) for k in kernels},
+    )
+    rows = _rows(kernels, history, lines)
+    template = Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True)
+    page = template.render(
+        model=content.header.model,
+        verdict=_sentence(verdict),
+        facts=_facts(content.header, lines),
+        model_plot=_line_plot(lines.model, lines.iterations, 1000, 320) if lines.model else "",
+        kernels_plot=_bar_plot(rows) if rows else "",
+        kernels=rows,
+    )
+    path = content.path.parent / REPORT
+    write_text_whole(path, page)
+    return path
+
+
+def _rows(kernels: Sequence[Kernel], history: History, lines: Curves) -> list[_Row]:
+    measured = [k for k in kernels if k.task.key in lines.tasks]
+    measured.sort(key=lambda k: -k.weight * lines.tasks[k.task.key][0][1])
+    rows = []
+    for number, kernel in enumerate(measured):
+        curve = lines.tasks[kernel.task.key]
+        found = history.of(kernel.task, kernel.template)
+        best = text_of(kernel.template, found.best) if found.best is not None else None
+        config = f"{kernel.template.name}{{{best or kernel.default.to_text()}}}"
+        plot = _line_plot(curve, lines.iterations, 420, 220) if number < PLOTTED else ""
+        ends = curve[0][1], curve[-1][1]
+        rows.append(_Row(kernel.name, kernel.weight, found.measured, ends, config, plot))
+    return rows
+
+
+def _sentence(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "The model as a whole was not compared yet."
+    if not verdict.tuned:
+        return f"The defaults stay: {verdict.message}."
+    return (
+        f"The tuned object takes {verdict.ratio:.1%} of the untuned one's time: "
+        f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after."
+    )
+
+
+def _facts(header: Header, lines: Curves) -> list[tuple[str, str]]:
+    machine = ", ".join(f"{name} {value}" for name, value in header.machine.items())
+    return [
+        ("target", header.target),
+        ("threads, level", f"{header.threads}, {header.level}"),
+        ("machine", machine),
+        ("leip, TVM", f"{header.leip}, {header.tvm}"),
+        ("begun", header.stamp),
+        ("iterations", str(lines.iterations)),
+    ]
+
+
+def _line_plot(curve: Curve, iterations: int, width: int, height: int) -> str:
+    """Seconds over iterations, as steps."""
+    import pygal
+
+    points = []
+    for number, (iteration, seconds) in enumerate(curve):
+        if number:
+            points.append((iteration, curve[number - 1][1] * 1e6))
+        points.append((iteration, seconds * 1e6))
+    points.append((max(iterations, curve[-1][0]), curve[-1][1] * 1e6))
+    chart = pygal.XY(**_options(width, height), show_dots=False, include_x_axis=False)
+    chart.add("us", points)
+    return _inline(chart)
+
+
+def _bar_plot(rows: Sequence[_Row]) -> str:
+    """The time of every kernel in an inference, with its default and as it was found."""
+    import pygal
+
+    shown = rows[:PLOTTED]
+    options = {**_options(1000, 120 + 22 * len(shown)), "show_legend": True}
+    chart = pygal.HorizontalBar(**options, legend_at_bottom=True)
+    chart.x_labels = [row.name for row in reversed(shown)]
+    for name, which in (("tuned, us", 1), ("default, us", 0)):
+        chart.add(name, [row.weight * row.seconds[which] * 1e6 for row in reversed(shown)])
+    return _inline(chart)
+
+
+def _inline(chart: Any) -> str:
+    """A chart as a part of the page; its comments name addresses and the time."""
+    return re.sub(r"<!--.*?-->", "", chart.render(is_unicode=True), flags=re.DOTALL)
+
+
+def _options(width: int, height: int) -> dict[str, Any]:
+    from pygal.style import CleanStyle
+
+    return {
+        "width": width,
+        "height": height,
+        "js": (),  # a page that needs nothing else
+        "style": CleanStyle(background="transparent", colors=("#1f6fb4", "#c3c9d0")),
+        "show_legend": False,
+        "disable_xml_declaration": True,
+        "value_formatter": lambda value: f"{value:.4g}",
+    }
+
+
+def _micro(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} us"
