@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from .verify import largest_error, tolerance_of
 
 __all__ = ["Contest", "contest"]
 
-BLOCKS = 9  # of both, the one that begins changing from block to block
+BLOCKS = 9  # of both at least, the one that begins changing from block to block
+MOST_SECONDS = 20.0  # to go on while it is not clear who is faster
 TURN = 0.1  # seconds of a turn, at least
 LEAST_RUNS = 3  # of a turn
 PAUSE = 0.06  # seconds before a turn: the other engine's threads go on waiting actively for a while
@@ -75,16 +77,24 @@ def contest(before: Path, after: Path, threads: int, level: int) -> Contest:
         feeds = engines[0].random_inputs(SEED)
         error = _error(engines[0].infer(feeds), engines[1].infer(feeds), level)
         blocks: list[tuple[float, float]] = []
-        for number in range(BLOCKS):
-            order = (0, 1) if number % 2 == 0 else (1, 0)
+        end = time.perf_counter() + MOST_SECONDS
+        while True:
+            order = (0, 1) if len(blocks) % 2 == 0 else (1, 0)
             times = {which: _turn(engines[which], feeds) for which in order}
             blocks.append((times[0], times[1]))
-    ratios = [after / before for before, after in blocks]
+            ratio, noise = versus([after / before for before, after in blocks])
+            clear = abs(ratio - 1) > noise or noise <= LEAST_NOISE
+            if len(blocks) >= BLOCKS and (clear or time.perf_counter() > end):
+                break
+    return Contest(min(b for b, _ in blocks), min(a for _, a in blocks), ratio, noise, error)
+
+
+def versus(ratios: Sequence[float]) -> tuple[float, float]:
+    """(median of the blocks' ratios, how far from 1 that must be to be no chance)."""
     middle = statistics.median(ratios)
     deviation = statistics.median(abs(ratio - middle) for ratio in ratios)
     # 1.48 makes a standard deviation of a median one; two of those of the median of all blocks
-    noise = max(LEAST_NOISE, 2 * 1.48 * deviation / len(ratios) ** 0.5)
-    return Contest(min(b for b, _ in blocks), min(a for _, a in blocks), middle, noise, error)
+    return middle, max(LEAST_NOISE, 2 * 1.48 * deviation / math.sqrt(len(ratios)))
 
 
 def _turn(engine: Engine, feeds: Mapping[str, Any]) -> float:

@@ -149,8 +149,9 @@ def _bar_plot(rows: Sequence[_Row]) -> str:
 
 
 def _inline(chart: Any) -> str:
-    """A chart as a part of the page; its comments name addresses and the time."""
-    return re.sub(r"<!--.*?-->", "", chart.render(is_unicode=True), flags=re.DOTALL)
+    """A chart as a part of the page: without its comments, and the script for its tooltips."""
+    waste = r"<!--.*?-->|<script.*?</script>"
+    return re.sub(waste, "", chart.render(is_unicode=True), flags=re.DOTALL)
 
 
 def _options(width: int, height: int) -> dict[str, Any]:

@@ -1,0 +1,492 @@
+"""`category:graph,iterations:N` as a user meets it: through the command line, with real compiles.
+
+What kernels take is made up where the test is not about measuring (`fake_measurer.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import Cli
+from models import builders
+
+import leip
+from leip.search.log import TuningLog, read_log
+from leip.search.record import Measurement, Verdict
+
+FAKE = Path(__file__).parent / "fake_measurer.py"
+ARM = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
+
+
+class Tuning:
+    """Compiles a small model into OUT, with or without a search."""
+
+    def __init__(self, cli: Cli, model: Path) -> None:
+        self.cli, self.model = cli, model
+
+    def words(self, iterations: int | None, out: str, *more: object) -> list[str]:
+        words = ["compile", "--input_path", self.model, "--output_path", out, "--threads", "2"]
+        words += ["--jobs", "2", "--plugin", FAKE, *more]
+        if iterations is not None:
+            words += ["--optimization", f"category:graph,iterations:{iterations}"]
+        return list(map(str, words))
+
+    def __call__(
+        self,
+        iterations: int | None,
+        out: str = "OUT",
+        *more: object,
+        env: dict[str, str] | None = None,
+    ) -> str:
+        """Compile; gives what was printed."""
+        done = self.cli(*self.words(iterations, out, *more), env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def fails(self, code: int, iterations: int, out: str = "OUT", *more: object) -> str:
+        return self.cli.fails(code, *self.words(iterations, out, *more))
+
+    def log(self, out: str = "OUT") -> Path:
+        """The only `.json` beside the object."""
+        (path,) = (self.cli.folder / out / "optimization_artifacts").glob("*.json")
+        return path
+
+    def lines(self, out: str = "OUT") -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log(out).read_text().splitlines()]
+
+    def measured(self, out: str = "OUT") -> int:
+        return sum("config" in line for line in self.lines(out))
+
+    def object(self, out: str = "OUT") -> bytes:
+        return (self.cli.folder / out / "modelLibrary.so").read_bytes()
+
+    @contextlib.contextmanager
+    def running(self, iterations: int, enough: int, *more: object) -> Iterator[subprocess.Popen]:
+        """A search in the background that has written so many measurements."""
+        environment = {**os.environ, "FAKE_DELAY": "0.05"}
+        with subprocess.Popen(
+            [sys.executable, "-m", "leip.cli.main", *self.words(iterations, "OUT", *more)],
+            cwd=self.cli.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                log = self.cli.folder / "OUT" / "optimization_artifacts" / "tuning.json"
+                while not log.exists() or log.read_bytes().count(b'"config"') < enough:
+                    assert process.poll() is None, process.communicate()
+                    time.sleep(0.01)
+                yield process
+            finally:
+                process.kill()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three kernels: a convolution, a pool, a product of 64 columns."""
+    b = builders.Builder("small")
+    x = b.node("Relu", b.conv("image", (3, 16), 3, pad=1))
+    x = b.node("Flatten", b.node("GlobalAveragePool", x), axis=1)
+    x = b.node("Gemm", x, b.random((64, 16), 0.2), b.random((64,), 0.1, "bias"), transB=1)
+    made = b.finish(
+        [("image", builders.TensorProto.FLOAT, [1, 3, 12, 12])],
+        [(x, "logits", builders.TensorProto.FLOAT, [1, 64])],
+    )
+    return builders.save(made, tmp_path_factory.mktemp("models") / "small.onnx")
+
+
+@pytest.fixture
+def tuning(cli: Cli, model: Path) -> Tuning:
+    return Tuning(cli, model)
+
+
+# --- N, N more, 0 ---------------------------------------------------------------------------------
+
+
+def test_without_the_flag_nothing_is_searched(tuning: Tuning) -> None:
+    tuning(None)
+    assert not (tuning.cli.folder / "OUT" / "optimization_artifacts").exists()
+
+
+def test_first_run_more_and_zero(tuning: Tuning) -> None:
+    tuning(None, "PLAIN")
+    text = tuning(9)
+    assert "note: tuned: 10.0% faster than the defaults" in text
+    assert "9 of 9 iterations" in text  # plain lines where there is no terminal
+    header, *records = tuning.lines()
+    assert header["format"] == "leip.tuning/1" and header["model"] == "small"
+    assert header["target"].startswith("llvm arch=") and header["machine"]["cpu"]
+    assert header["leip"] == leip.__version__ and header["tvm"].startswith("0.")
+    assert tuning.measured() == 9
+    assert all(("config" in r) == (r["kind"] == "measurement") for r in records)
+    assert {"task", "challenge", "verdict"} <= {r["kind"] for r in records}
+    tuned = tuning.object()
+    assert tuned != tuning.object("PLAIN")
+    first = tuning.log().read_bytes()
+
+    tuning(7)
+    assert tuning.measured() == 16
+    assert tuning.log().read_bytes().startswith(first)
+    measured = [json.dumps([r["task"], r["config"]]) for r in tuning.lines() if "config" in r]
+    assert len(set(measured)) == 16, "a point was measured twice"
+
+    second, built = tuning.log().read_bytes(), tuning.object()
+    tuning(0)
+    assert tuning.log().read_bytes() == second
+    assert tuning.object() == built
+
+
+def test_zero_elsewhere_gives_the_same_kernels(tuning: Tuning) -> None:
+    """Another folder, an empty cache, and a log that another machine has begun."""
+    tuning(12)
+    head, *rest = tuning.log().read_text().splitlines()
+    header = json.loads(head)
+    header["machine"] = {"cpu": "a machine far away", "l1": "64 KB"}
+    folder = tuning.cli.folder / "FAR" / "optimization_artifacts"
+    folder.mkdir(parents=True)
+    (folder / "copied.json").write_text("\n".join([json.dumps(header), *rest]) + "\n")
+    tuning(0, "FAR", "--cache_dir", "empty")
+    assert tuning.object("FAR") == tuning.object()
+    tuning(0, "GIVEN", "--tuning_log", tuning.log())
+    assert tuning.object("GIVEN") == tuning.object()
+
+
+def test_an_exhausted_space_ends_early_and_says_so(tuning: Tuning) -> None:
+    text = tuning(30000, env={"FAKE_FAILS": "7"})
+    count = tuning.measured()
+    assert 0 < count < 30000
+    assert f"the search ended after {count} of 30000 iterations" in text
+    assert any(line.get("status") == "invalid" for line in tuning.lines())  # these count too
+    text = tuning(5)
+    assert "the search ended after 0 of 5 iterations" in text and tuning.measured() == count
+
+
+def test_the_tuned_object_must_win(tuning: Tuning) -> None:
+    tuning(None, "PLAIN")
+    text = tuning(9, env={"FAKE_RATIO": "1.02"})
+    assert "note: the defaults stay: the tuned object takes 102.0%" in text
+    assert tuning.object() == tuning.object("PLAIN")
+    text = tuning(0)
+    assert "built with the templates' defaults, as the log says: the tuned object takes" in text
+    assert tuning.object() == tuning.object("PLAIN")
+
+
+def test_the_same_seed_and_measurements_give_the_same_log(tuning: Tuning) -> None:
+    def findings(out: str) -> list[dict[str, Any]]:
+        kept = [line for line in tuning.lines(out) if "config" in line or "ratio" in line]
+        return [{**line, "stamp": ""} for line in kept]
+
+    for out, seed in (("A", 3), ("B", 3), ("C", 4)):
+        tuning(24, out, "--seed", seed)
+    assert findings("A") == findings("B") != findings("C")
+
+
+def test_report_is_one_page_that_needs_nothing_else(tuning: Tuning) -> None:
+    tuning(9)
+    page = (tuning.cli.folder / "OUT/optimization_artifacts/report.html").read_text()
+    assert page.count("<svg") >= 3 and "matmul f32[1,64]" in page
+    assert "The tuned object takes 90.0% of the untuned one" in page
+    links = set(re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page))
+    assert not {link for link in links if not link.startswith("#")}
+    assert "<script" not in page and "@import" not in page
+
+
+# --- stopping -------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_keeps_what_was_found(tuning: Tuning) -> None:
+    with tuning.running(1000, 4) as process:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to the workers too
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    count = tuning.measured()
+    assert count >= 4
+    assert f"stopped after {count} of 1000 iterations" in errors
+    assert f"iterations:{1000 - count}" in errors and "iterations:0" in errors
+    assert "interrupted" in errors and "Traceback" not in errors
+    left = sorted(path.name for path in (tuning.cli.folder / "OUT").iterdir())
+    assert left == ["optimization_artifacts"]
+    text = tuning(0)
+    assert "was not compared" in text and tuning.measured() == count
+
+
+def test_a_kill_loses_nothing_that_was_written(tuning: Tuning) -> None:
+    with tuning.running(1000, 4) as process:
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+    before = tuning.log().read_bytes()
+    assert before.endswith(b"\n")
+    count = tuning.measured()
+    tuning(3)
+    assert tuning.log().read_bytes().startswith(before)
+    assert tuning.measured() == count + 3
+    names = {path.name for path in (tuning.cli.folder / "OUT").iterdir()}
+    assert names == {"lre.py", "model_schema.json", "modelLibrary.so", "optimization_artifacts"}
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+def test_a_damaged_line_is_told_by_its_number_and_skipped(tuning: Tuning) -> None:
+    tuning(6)
+    lines = tuning.log().read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if '"config"' in line)
+    lines[at] = lines[at][: len(lines[at]) // 2] + "\x00"
+    tuning.log().write_text("\n".join(lines) + "\n")
+    for iterations in (0, 1):
+        assert f"1 line cannot be read and stay unused: line {at + 1}:" in tuning(iterations)
+
+
+def test_an_unterminated_line_is_closed_before_appending(tuning: Tuning) -> None:
+    tuning(6)
+    os.truncate(tuning.log(), tuning.log().stat().st_size - 20)
+    count = tuning.log().read_text().count("\n") + 1
+    assert f"line {count}: it is not finished" in tuning(2)
+    content = read_log(tuning.log())
+    assert [number for number, _ in content.damaged] == [count]
+    assert len(content.measurements) == 8
+
+
+def test_a_second_writer_is_refused(tuning: Tuning) -> None:
+    tuning(2)
+    content = read_log(tuning.log())
+    with TuningLog(tuning.log(), content.header):
+        assert "another process writes this tuning log" in tuning.fails(1, 2)
+        tuning(0)  # reading is free
+        words = ("tune-log", "prune", tuning.log())
+        assert "another process writes" in tuning.cli.fails(1, *words)
+
+
+def test_two_logs_are_one_too_many(tuning: Tuning) -> None:
+    tuning(2)
+    other = tuning.log().with_name("other.json")
+    other.write_bytes(tuning.log().read_bytes())
+    assert "2 logs: other.json, tuning.json" in tuning.fails(2, 2)
+
+
+def test_zero_without_a_log(tuning: Tuning) -> None:
+    assert "there is none" in tuning.fails(2, 0)
+    assert not (tuning.cli.folder / "OUT").exists()
+    assert "cannot be read" in tuning.fails(2, 0, "OUT", "--tuning_log", "no.json")
+
+
+def test_another_target(tuning: Tuning) -> None:
+    text = tuning.fails(1, 5, "OUT", "--target", ARM)
+    assert "nothing can be measured for this target here" in text
+    assert not (tuning.cli.folder / "OUT").exists()
+    tuning(2)
+    lines = tuning.log().read_text().splitlines()
+    header = json.loads(lines[0])
+    header["target"] = header["target"].replace("fma=", "fma=1")
+    tuning.log().write_text("\n".join([json.dumps(header), *lines[1:]]) + "\n")
+    for iterations in (0, 2):
+        assert "was measured for another target" in tuning.fails(2, iterations)
+    more = ("OTHER", "--tuning_log", tuning.log())
+    assert "was measured for another target" in tuning.fails(2, 2, *more)
+
+
+def test_another_format(tuning: Tuning) -> None:
+    tuning(2)
+    text = tuning.log().read_text()
+    tuning.log().write_text(text.replace("leip.tuning/1", "leip.tuning/9", 1))
+    for iterations in (0, 2):
+        assert "leip.tuning/9" in tuning.fails(2, iterations)
+
+
+def test_a_log_of_another_model_serves_the_tasks_that_match(cli: Cli, model: Path) -> None:
+    """Two models of the same shapes, one with a kernel more."""
+    tuning = Tuning(cli, model)
+    tuning(12)
+    b = builders.Builder("larger")
+    x = b.node("Relu", b.conv("image", (3, 16), 3, pad=1))
+    x = b.node("Flatten", b.node("GlobalAveragePool", x), axis=1)
+    x = b.node("Gemm", x, b.random((64, 16), 0.2), b.random((64,), 0.1, "bias"), transB=1)
+    x = b.node("Softmax", x)
+    made = b.finish(
+        [("image", builders.TensorProto.FLOAT, [1, 3, 12, 12])],
+        [(x, "y", builders.TensorProto.FLOAT, [1, 64])],
+    )
+    other = Tuning(cli, builders.save(made, cli.folder / "larger.onnx"))
+    text = other(0, "OTHER", "--tuning_log", tuning.log())
+    assert "begins with another model (small)" in text and "tasks that match, 3 of 4" in text
+    other(5, "OTHER", "--tuning_log", tuning.log())
+    both = [json.dumps([r["task"], r["config"]]) for r in tuning.lines() if "config" in r]
+    both += [json.dumps([r["task"], r["config"]]) for r in other.lines("OTHER") if "config" in r]
+    assert other.measured("OTHER") == 5 and len(set(both)) == 17
+
+
+TEMPLATE = '''
+from dataclasses import dataclass
+from leip.plugin import register_template
+from leip.schedules.generic.plain import PlainTemplate
+from leip.schedules.template import Knobs, knob, require
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    number: int = knob(0, choices=(0, 1, 2, 3, 4, 5))
+
+class Mine(PlainTemplate):
+    """Makes products like the generic template, whatever the number is."""
+
+    name = "mine__generic"
+    Config = Config
+
+    def check(self, task):
+        require(any(node.op == "matmul" for node in task.nodes), "no product")
+
+    def default(self, task):
+        return Config()
+
+    def space(self, task):
+        return [Config(number) for number in range(6)]
+
+    def build(self, task, config):
+        return super().build(task, PlainTemplate.Config())
+
+register_template(Mine())
+'''
+
+
+def test_records_of_a_changed_template_stay_unused(tuning: Tuning) -> None:
+    plugin = tuning.cli.folder / "mine.py"
+    plugin.write_text(TEMPLATE)
+    tuning(60, "OUT", "--plugin", plugin)
+    mine = [r for r in tuning.lines() if r.get("template") == "mine__generic" and "config" in r]
+    assert len(mine) == 6
+    assert "stay unused" not in tuning(0, "OUT", "--plugin", plugin)
+    plugin.write_text(TEMPLATE.replace("whatever the number is", "always"))
+    text = tuning(0, "OUT", "--plugin", plugin)
+    assert "6 measurements stay unused, because the templates" in text
+    tuning(60, "OUT", "--plugin", plugin)
+    sources = {r["source"] for r in tuning.lines() if r.get("template") == "mine__generic"}
+    assert len(sources) == 2
+    done = tuning.cli("tune-log", "prune", tuning.log(), "--plugin", plugin)
+    assert "of templates that have changed dropped" in done.stdout
+    (left,) = {r["source"] for r in tuning.lines() if r.get("template") == "mine__generic"}
+    assert left != mine[0]["source"]
+
+
+# --- parts of one's own, tools --------------------------------------------------------------------
+
+BACKWARDS = '''
+from leip.plugin import register_search
+
+class Backwards:
+    """The last points first."""
+
+    def __init__(self, space, seed):
+        self.left = list(range(len(space)))
+
+    def propose(self, count):
+        points = [self.left.pop() for _ in range(min(count, len(self.left)))]
+        return points
+
+    def tell(self, point, seconds):
+        if point in self.left:
+            self.left.remove(point)
+
+class FirstTask:
+    """The first task that has points left."""
+
+    def next(self, tasks):
+        return next((i for i, t in enumerate(tasks) if t.measured < t.size), None)
+
+register_search(proposer=Backwards, scheduler=FirstTask)
+'''
+
+
+def test_a_proposer_and_a_scheduler_of_ones_own(tuning: Tuning) -> None:
+    plugin = tuning.cli.folder / "backwards.py"
+    plugin.write_text(BACKWARDS)
+    tuning(5, "OUT", "--plugin", plugin)
+    records = [r for r in read_log(tuning.log()).records if isinstance(r, Measurement)]
+    assert len({r.task for r in records}) == 1
+    tuning(30000, "ALL", "--plugin", plugin)
+    every = [r for r in read_log(tuning.log("ALL")).measurements if r.task == records[0].task]
+    assert [r.config for r in every[:5]] == [r.config for r in records]
+
+
+def test_tune_log(tuning: Tuning) -> None:
+    tuning(9)
+    tuning(9, "B", "--seed", "8")
+    one, two = tuning.log(), tuning.log("B")
+    shown = tuning.cli("tune-log", "show", one).stdout
+    assert "matmul f32[1,64]" in shown and "measurements" in shown and "tuned, 90.0%" in shown
+    best = tuning.cli("tune-log", "best", one).stdout.splitlines()
+    (verdict,) = (r for r in read_log(one).records if isinstance(r, Verdict))
+    words = dict((line.split()[0], line.split()[-1]) for line in best)
+    assert words == dict(verdict.configs)
+    merged = tuning.cli("tune-log", "merge", one, two, one, "--output", "both.json")
+    assert merged.returncode == 0, merged.stderr
+    both = read_log(tuning.cli.folder / "both.json")
+    assert len(both.measurements) == 18 and both.header == read_log(one).header
+    assert "already" in tuning.cli.fails(2, "tune-log", "merge", one, two, "-o", "both.json")
+    tuning.cli("tune-log", "prune", "both.json", "--keep", "1")
+    small = read_log(tuning.cli.folder / "both.json")
+    assert len(small.measurements) < 18
+    tuning(0, "C", "--tuning_log", "both.json")
+
+
+# --- with real measurements -----------------------------------------------------------------------
+
+
+def processes_of(session: int) -> list[int]:
+    """Processes of a session, from /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_real_measurements(cli: Cli, model: Path) -> None:
+    words = ["compile", "--input_path", model, "--output_path", "OUT", "--verify"]
+    done = cli(*words, "--optimization", "category:graph,iterations:8")
+    assert done.returncode == 0, done.stderr
+    tuning = Tuning(cli, model)
+    measurements = read_log(tuning.log()).measurements
+    assert len(measurements) == 8
+    assert all(0 < m.seconds < 1 for m in measurements if m.times)
+    assert sum(bool(m.times) for m in measurements) >= 3
+    assert float(tuning.lines()[0]["machine"]["gflops"]) > 0
+    with leip.load(cli.folder / "OUT") as engine:
+        assert np.isfinite(engine.infer(engine.random_inputs())["logits"]).all()
+
+
+def test_workers_die_with_a_killed_search(cli: Cli, model: Path) -> None:
+    words = ["compile", "--input_path", model, "--output_path", "OUT", "--jobs", "2"]
+    words += ["--optimization", "category:graph,iterations:30000"]
+    log = cli.folder / "OUT" / "optimization_artifacts" / "tuning.json"
+    with subprocess.Popen(
+        [sys.executable, "-m", "leip.cli.main", *map(str, words)],
+        cwd=cli.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        while not log.exists() or log.read_bytes().count(b'"config"') < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        assert len(processes_of(process.pid)) > 1
+        process.kill()
+    end = time.monotonic() + 60
+    while left := processes_of(process.pid):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+    assert len(read_log(log).measurements) >= 2
