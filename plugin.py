@@ -34,6 +34,7 @@ __all__ = [
     "register_pass",
     "register_search",
     "register_template",
+    "replace_defaults",
 ]
 
 _loaded: dict[Path, str] = {}
@@ -115,6 +116,16 @@ def register_template(template: Any) -> None:
     from .schedules.select import register_template as register
 
     register(template)
+
+
+def replace_defaults(defaults: Callable[[Any, Any], Any] | None) -> None:
+    """Let `defaults(template, task)` say the config of untuned kernels; None: the template does.
+
+    For trying out a search, which begins there (docs/tuning.md).
+    """
+    from .schedules.select import replace_defaults as replace
+
+    replace(defaults)
 
 
 def register_search(

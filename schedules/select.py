@@ -7,6 +7,7 @@ with what reason they refused.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import UsageError
@@ -19,7 +20,9 @@ __all__ = [
     "TEMPLATES",
     "Choice",
     "Override",
+    "default_config",
     "register_template",
+    "replace_defaults",
     "select",
     "template",
     "templates",
@@ -47,8 +50,11 @@ TEMPLATES: list[tuple[str, str]] = [
 ]
 GENERIC = "any_plain__generic"
 
+Defaults = Callable[[Template, Task], Knobs | None]
+
 _extra: list[Template] = []
 _loaded: list[Template] = []
+_defaults: list[Defaults] = []  # the function that replaces defaults, if there is one
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,21 @@ def unregister_template(name: str) -> None:
     _extra[:] = [template for template in _extra if template.name != name]
 
 
+def default_config(template: Template, task: Task) -> Knobs:
+    """The config that a task gets without tuning: the template's default, or what replaces it."""
+    replaced = _defaults[-1](template, task) if _defaults else None
+    return replaced if replaced is not None else template.default(task)
+
+
+def replace_defaults(defaults: Defaults | None) -> None:
+    """Let a function say which config a task gets without tuning, and where a search begins.
+
+    For trying a search out: from bad defaults it has something to find. The function is asked with
+    template and task; where it gives None the template's own default holds. None ends it.
+    """
+    _defaults[:] = [defaults] if defaults is not None else []
+
+
 def template(name: str) -> Template:
     """The template of this name. Raises UsageError if there is none."""
     for known in templates():
@@ -130,7 +151,7 @@ def select(task: Task, override: Override | None = None) -> Choice:
             chosen.check(task)
         except NotApplicable as no:
             raise UsageError(f"template {chosen.name} cannot take this task: {no}") from no
-        config = chosen.Config.from_text(override.config, chosen.default(task))
+        config = chosen.Config.from_text(override.config, default_config(chosen, task))
         return Choice(chosen, config, f"{chosen.name}: asked for")
     plain = task.level <= levels.ORACLE
     reasons: list[str] = []
@@ -144,7 +165,7 @@ def select(task: Task, override: Override | None = None) -> Choice:
             reasons.append(f"{candidate.name}: no, {no}")
             continue
         reasons.append(f"{candidate.name}: yes" + (", level 1" if plain else ""))
-        config = candidate.default(task)
+        config = default_config(candidate, task)
         if override is not None and override.config:
             config = type(config).from_text(override.config, config)
         return Choice(candidate, config, "\n".join(reasons))

@@ -168,6 +168,21 @@ class Template(ABC):
         """The configs worth measuring, the default first, in a fixed order."""
         yield self.default(task)
 
+    def points(self, task: Task) -> Iterable[Knobs]:
+        """What a search chooses from: all configs that may be good, and what lies around them.
+
+        In a fixed order; wider than `space`, which is what is worth measuring without a search.
+        A few may be no legal ones: `build` tells.
+        """
+        return self.space(task)
+
+    def model(self, task: Task) -> Callable[[Knobs], float] | None:
+        """What a config of the task costs by the template's own model; None: it has no model.
+
+        In any unit: only comparisons count.
+        """
+        return None
+
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         """Packings of constant operands by position among the body's inputs."""
         return {}

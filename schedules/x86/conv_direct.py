@@ -35,17 +35,18 @@ at 86 % of the peak of 256-bit vectors (Emerald Rapids).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from tvm import s_tir
 
 from ..common import workspace_bytes
+from ..points import thinned
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from .anchored import anchored, epilogue_packs
-from .conv_model import cost, ranked
+from .conv_model import bands, chunk_channels, cost, inner_channels, ranked
 from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
 from .conv_shape import ConvShape, channel_block, weight_pack
 from .moves import PASS_CONFIG
@@ -53,7 +54,7 @@ from .nest_edit import UpdateNest
 from .pixels import Row, in_tiles, row_of_pixels
 from .prefetch import prefetch_next_chunk, prefetch_next_pixels
 from .skip_padding import skip_padding_rows
-from .tiles import LINE, rounds
+from .tiles import LINE, chunks, rounds
 
 __all__ = ["Config", "ConvDirect", "direct_cost"]
 
@@ -121,6 +122,13 @@ class ConvDirect(Template):
         swapped = [dataclasses.replace(c, order=other[c.order]) for c in best[:6]]
         return list(dict.fromkeys([*best, *swapped]))
 
+    def points(self, task: Task) -> Iterable[Knobs]:
+        return thinned(wide(problem(task)), ranked_configs(task)[0])
+
+    def model(self, task: Task) -> Callable[[Knobs], float]:
+        p = problem(task)
+        return lambda config: cost(p, dataclasses.astuple(config), task.threads)
+
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, Config)
         return packs_of(problem_of(anchored(task, "conv")), config)
@@ -180,6 +188,28 @@ def ranked_configs(task: Task) -> list[Config]:
     """Configs from the cheapest by the model on."""
     p = problem(task)
     return [Config(*knobs) for knobs in ranked(p, task.threads)]
+
+
+def wide(p: Problem) -> Iterator[Config]:
+    """What a search chooses from: also small tiles, short chunks and inner loops."""
+    shape = p.shape
+    blocks = rounds(shape.group_features, p.lanes)
+    longest = inner_channels(p)
+    inners = [n for n in dict.fromkeys((longest, 4, 1)) if longest % n == 0]
+    for vectors in range(1, min(blocks, 4) + 1):
+        if shape.groups > 1 and blocks % vectors:
+            continue
+        for cols in chunks(shape.cols, p.machine.registers):
+            for rows in (1, 2):
+                if rows > shape.rows or not p.machine.fits(vectors, rows * cols):
+                    continue
+                whole = chunk_channels(p, vectors, longest)
+                half = whole // 2 if whole % (2 * longest) == 0 else 0
+                for chunk in dict.fromkeys((0, whole, half)):
+                    for band in bands(p, vectors, rows, cols, chunk)[-3:]:
+                        for inner in inners:
+                            for order in ("features", "pixels"):
+                                yield Config(vectors, rows, cols, inner, chunk, band, order)
 
 
 def direct_cost(task: Task) -> float:

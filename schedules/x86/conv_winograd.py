@@ -37,7 +37,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ from tvm import s_tir, te, tirx
 from ...ir import levels
 from ..common import workspace_bytes
 from ..context import Context
+from ..points import thinned
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
 from ..view import View, const, materialise, simplify
@@ -131,6 +132,14 @@ class ConvWinograd(Template):
         configs = ranked_configs(task)
         of_each = [[c for c in configs if c.m == m][:4] for m in TILES]
         return list(dict.fromkeys([*configs[:8], *itertools.chain(*of_each)]))
+
+    def points(self, task: Task) -> Iterable[Knobs]:
+        configs = ranked_configs(task)
+        return thinned(configs, configs[0])
+
+    def model(self, task: Task) -> Callable[[Knobs], float]:
+        p = problem(task)
+        return lambda config: cost(p, dataclasses.astuple(config), task.threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, Config)

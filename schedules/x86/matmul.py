@@ -148,6 +148,13 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
                     for order in ("panels", "rows"):
                         yield MatmulConfig(vectors, rows, inner, chunk, band, order, lanes)
 
+    def wide(self, p: Problem) -> Iterator[MatmulConfig]:
+        for config in self.configs(p):
+            for inner in dict.fromkeys((config.inner, 1)):
+                yield dataclasses.replace(config, inner=inner)
+                if config.chunk and config.chunk % (2 * config.inner) == 0:
+                    yield dataclasses.replace(config, inner=inner, chunk=config.chunk // 2)
+
     def cost(self, p: Problem, config: MatmulConfig, threads: int) -> float:
         machine = p.machine.narrowed(config.lanes)
         panels = rounds(p.cols, config.vectors * config.lanes)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Generic, TypeVar, cast
 
+from ..points import thinned
 from ..task import Task
 from ..template import Knobs, Template
 
@@ -50,3 +51,15 @@ class Ranked(Template, Generic[ProblemT, ConfigT]):
 
     def space(self, task: Task) -> Iterable[Knobs]:
         return self.ranked(task)[: self.most]
+
+    def wide(self, p: ProblemT) -> Iterable[ConfigT]:
+        """The configs that a search chooses from, before they are thinned out."""
+        return self.configs(p)
+
+    def points(self, task: Task) -> Iterable[Knobs]:
+        default = self.ranked(task)[0]
+        return thinned(self.wide(self.problem(task)), default)
+
+    def model(self, task: Task) -> Callable[[Knobs], float]:
+        p = self.problem(task)
+        return lambda config: self.cost(p, cast(ConfigT, config), task.threads)
