@@ -40,6 +40,7 @@ STABLE = 0.005  # how far apart the two best rounds may be
 SLOWED = 1.1  # of the best time of the probe: somebody else is on the cores
 PATIENCE = 0.5  # seconds of waiting for them to leave
 PAUSE = 0.01
+BASELINE = 30  # probes, with pauses, before the first round
 TURNS = 15
 TURNS_BUDGET = 0.6  # seconds of all turns of a comparison; at least LEAST_ROUNDS are run
 
@@ -327,11 +328,19 @@ class _Quiet:
         self._best: dict[int, int] = {}  # by threads
 
     def __call__(self, loaded: _Loaded) -> bool:
+        if loaded.threads not in self._best:
+            # somebody may be on the cores right now, and seldom stays for so long
+            self._best[loaded.threads] = min(self._patient(loaded) for _ in range(BASELINE))
         now = loaded.probe()
         # may rise slowly: a machine that has become slower for good is no reason to wait
-        best = min(now, round(self._best.get(loaded.threads, now) * 1.0005) + 1)
+        best = min(now, round(self._best[loaded.threads] * 1.0005) + 1)
         self._best[loaded.threads] = best
         return now <= best * SLOWED
+
+    @staticmethod
+    def _patient(loaded: _Loaded) -> int:
+        time.sleep(PAUSE)
+        return loaded.probe()
 
 
 class _Timer:

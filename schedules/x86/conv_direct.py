@@ -54,9 +54,11 @@ from .nest_edit import UpdateNest
 from .pixels import Row, in_tiles, row_of_pixels
 from .prefetch import prefetch_next_chunk, prefetch_next_pixels
 from .skip_padding import skip_padding_rows
-from .tiles import LINE, chunks, rounds
+from .tiles import LINE, SPILL, chunks, rounds
 
 __all__ = ["Config", "ConvDirect", "direct_cost"]
+
+MOST_VECTORS = 8  # of a tile that a search looks at
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,13 @@ class ConvDirect(Template):
 
     def model(self, task: Task) -> Callable[[Knobs], float]:
         p = problem(task)
-        return lambda config: cost(p, dataclasses.astuple(config), task.threads)
+
+        def modelled(config: Knobs) -> float:
+            assert isinstance(config, Config)
+            spilled = p.machine.spilled(config.vectors, config.rows * config.cols)
+            return cost(p, dataclasses.astuple(config), task.threads) * (1 + SPILL * spilled)
+
+        return modelled
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, Config)
@@ -191,23 +199,21 @@ def ranked_configs(task: Task) -> list[Config]:
 
 
 def wide(p: Problem) -> Iterator[Config]:
-    """What a search chooses from: also small tiles, short chunks and inner loops."""
+    """What a search chooses from: all tiles that are legal, also small ones and such that spill."""
     shape = p.shape
     blocks = rounds(shape.group_features, p.lanes)
     longest = inner_channels(p)
-    inners = [n for n in dict.fromkeys((longest, 4, 1)) if longest % n == 0]
-    for vectors in range(1, min(blocks, 4) + 1):
+    for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
         if shape.groups > 1 and blocks % vectors:
             continue
-        for cols in chunks(shape.cols, p.machine.registers):
+        for cols in chunks(shape.cols, 2 * p.machine.registers // vectors):
             for rows in (1, 2):
-                if rows > shape.rows or not p.machine.fits(vectors, rows * cols):
+                if rows > shape.rows or vectors * rows * cols > 2 * p.machine.registers:
                     continue
-                whole = chunk_channels(p, vectors, longest)
-                half = whole // 2 if whole % (2 * longest) == 0 else 0
-                for chunk in dict.fromkeys((0, whole, half)):
-                    for band in bands(p, vectors, rows, cols, chunk)[-3:]:
-                        for inner in inners:
+                for chunk in dict.fromkeys((0, chunk_channels(p, vectors, longest))):
+                    fitting = bands(p, vectors, rows, cols, chunk)
+                    for band in dict.fromkeys((fitting[0], fitting[-1])):
+                        for inner in dict.fromkeys((longest, 1)):
                             for order in ("features", "pixels"):
                                 yield Config(vectors, rows, cols, inner, chunk, band, order)
 

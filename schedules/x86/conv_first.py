@@ -83,6 +83,16 @@ class ConvFirst(Ranked[Problem, ConvFirstConfig]):
                     for band in chunks(p.shape.rows, 16):
                         yield ConvFirstConfig(vectors, cols, band)
 
+    def wide(self, p: Problem) -> Iterator[ConvFirstConfig]:
+        most = 2 * p.machine.registers
+        for vectors in range(1, min(rounds(p.shape.features, p.lanes), 4) + 1):
+            for cols in chunks(p.shape.cols, most // vectors):
+                for band in chunks(p.shape.rows, 16):
+                    yield ConvFirstConfig(vectors, cols, band)
+
+    def spilled(self, p: Problem, config: ConvFirstConfig) -> float:
+        return p.machine.spilled(config.vectors, config.cols)
+
     def cost(self, p: Problem, config: ConvFirstConfig, threads: int) -> float:
         shape, machine = p.shape, p.machine
         tiles = rounds(shape.features, config.vectors * p.lanes)

@@ -56,6 +56,7 @@ from .tiles import (
     WAITED,
     Machine,
     balance,
+    chunks,
     overlapped,
     rounds,
 )
@@ -149,11 +150,22 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
                         yield MatmulConfig(vectors, rows, inner, chunk, band, order, lanes)
 
     def wide(self, p: Problem) -> Iterator[MatmulConfig]:
-        for config in self.configs(p):
-            for inner in dict.fromkeys((config.inner, 1)):
-                yield dataclasses.replace(config, inner=inner)
-                if config.chunk and config.chunk % (2 * config.inner) == 0:
-                    yield dataclasses.replace(config, inner=inner, chunk=config.chunk // 2)
+        longest = math.gcd(p.depth, DEPTH_STEPS)
+        most = 2 * p.machine.registers
+        for lanes in (n for n in (p.machine.lanes, p.machine.lanes // 2) if n in LANES):
+            for vectors in range(1, min(p.cols // lanes, MOST_VECTORS) + 1):
+                for rows in chunks(p.rows, most // vectors):
+                    for chunk in dict.fromkeys((0, chunk_steps(p, vectors * lanes, longest))):
+                        fitting = bands(p, vectors * lanes, rows, chunk)
+                        for band in dict.fromkeys((fitting[0], fitting[-1])):
+                            for inner in dict.fromkeys((longest, 1)):
+                                for order in ("panels", "rows"):
+                                    yield MatmulConfig(
+                                        vectors, rows, inner, chunk, band, order, lanes
+                                    )
+
+    def spilled(self, p: Problem, config: MatmulConfig) -> float:
+        return p.machine.spilled(config.vectors, config.rows)
 
     def cost(self, p: Problem, config: MatmulConfig, threads: int) -> float:
         machine = p.machine.narrowed(config.lanes)

@@ -9,6 +9,7 @@ from typing import ClassVar, Generic, TypeVar, cast
 from ..points import thinned
 from ..task import Task
 from ..template import Knobs, Template
+from .tiles import SPILL
 
 __all__ = ["Ranked"]
 
@@ -62,4 +63,16 @@ class Ranked(Template, Generic[ProblemT, ConfigT]):
 
     def model(self, task: Task) -> Callable[[Knobs], float]:
         p = self.problem(task)
-        return lambda config: self.cost(p, cast(ConfigT, config), task.threads)
+
+        def modelled(config: Knobs) -> float:
+            own = cast(ConfigT, config)
+            return self.cost(p, own, task.threads) * (1 + SPILL * self.spilled(p, own))
+
+        return modelled
+
+    def spilled(self, p: ProblemT, config: ConfigT) -> float:
+        """Registers that a config takes beyond those that there are, as a share of them.
+
+        `configs` has none of that kind, so `cost` need not count it; `wide` may.
+        """
+        return 0.0

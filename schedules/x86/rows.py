@@ -71,6 +71,11 @@ class RowsTemplate(Template):
                 if RowsConfig(accumulators, threads) != default:
                     yield RowsConfig(accumulators, threads)
 
+    def points(self, task: Task) -> Iterable[RowsConfig]:
+        for accumulators in (1, 2, 4, 8):
+            for threads in (False, True) if task.threads > 1 else (False,):
+                yield RowsConfig(accumulators, threads)
+
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, RowsConfig)
         lanes = task.target.lanes(DType.F32)

@@ -25,6 +25,7 @@ __all__ = [
     "NARROW",
     "PREFETCHED",
     "REMOTE_BYTES_PER_CYCLE",
+    "SPILL",
     "WAITED",
     "Machine",
     "balance",
@@ -46,6 +47,7 @@ REMOTE_BYTES_PER_CYCLE = 16.0  # lines that another core has changed, read by on
 # the third level that is not hidden behind arithmetic. In a model they mostly come from memory.
 WAITED, PREFETCHED = 1.3, 0.1
 NARROW = 1.1  # time of the same arithmetic in twice as many instructions of half the lanes
+SPILL = 2.0  # cost of a tile that needs twice the registers, for searches, which see such too
 NOT_HIDDEN = 1 / 16  # of the time of a stream: arithmetic in front of it does not hide that much
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
 
@@ -83,6 +85,10 @@ class Machine:
     def fits(self, vectors: int, points: int) -> bool:
         """Whether accumulators, weights and one broadcast stay in registers."""
         return vectors * points + vectors + 1 <= self.registers
+
+    def spilled(self, vectors: int, points: int) -> float:
+        """Registers that a tile takes beyond those that there are, as a share of them."""
+        return max(0, vectors * points + vectors + 1 - self.registers) / self.registers
 
     def collide(self, lines: int, stride: int) -> bool:
         """Whether lines that stand `stride` bytes apart push each other out of the L1 cache.
