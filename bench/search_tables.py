@@ -28,15 +28,18 @@ BATCH = 8
 AGAIN = 1.15  # of the best time: points that are measured twice
 
 
-def conv(image: str, weight: str, output: str, strides: int = 1, pad: int = 0, groups: int = 1) -> str:
+def conv(
+    image: str, weight: str, output: str, strides: int = 1, pad: int = 0, groups: int = 1
+) -> str:
     """The body of a convolution with bias and relu."""
     layout = output.partition("@")[2]
     features = weight.partition("[")[2].partition(",")[0]
     plain = output.partition("@")[0]
     grouped = f", groups={groups}" if groups > 1 else ""
     at = f"@{layout}" if layout else ""
+    attrs = f"strides=[{strides},{strides}], pads=[{pad},{pad},{pad},{pad}], dilations=[1,1]"
     return f"""graph "task" (%x0: {image}, %x1: {weight}, %x2: f32[{features},1,1]) {{
-  %v0 = conv(%x0, %x1) {{strides=[{strides},{strides}], pads=[{pad},{pad},{pad},{pad}], dilations=[1,1]{grouped}}} : {plain}
+  %v0 = conv(%x0, %x1) {{{attrs}{grouped}}} : {plain}
   %v1 = add(%v0, %x2) : {plain}
   %v2 = relu(%v1) : {plain}{at}
   return %v2 "y0"
@@ -45,7 +48,8 @@ def conv(image: str, weight: str, output: str, strides: int = 1, pad: int = 0, g
 
 
 def matmul(rows: int, depth: int, cols: int) -> str:
-    return f"""graph "task" (%x0: f32[1,{rows},{depth}], %x1: f32[{depth},{cols}], %x2: f32[{cols}]) {{
+    operands = f"%x0: f32[1,{rows},{depth}], %x1: f32[{depth},{cols}], %x2: f32[{cols}]"
+    return f"""graph "task" ({operands}) {{
   %v0 = matmul(%x0, %x1) : f32[1,{rows},{cols}]
   %v1 = add(%v0, %x2) : f32[1,{rows},{cols}]
   return %v1 "y0"
@@ -76,17 +80,52 @@ def kernels() -> list[Kernel]:
     image = "f32[1,{},{},{}]".format
     weight = "f32[{},{},{},{}]".format
     return [
-        Kernel("conv3x3_64_56", conv(image(64, 56, 56) + c16, weight(64, 64, 3, 3), image(64, 56, 56) + c16, pad=1)),
-        Kernel("conv3x3_256_14", conv(image(256, 14, 14) + c16, weight(256, 256, 3, 3), image(256, 14, 14) + c16, pad=1)),
-        Kernel("conv1x1_512_2048_7", conv(image(512, 7, 7) + c16, weight(2048, 512, 1, 1), image(2048, 7, 7) + c16)),
-        Kernel("conv1x1_1024_256_14", conv(image(1024, 14, 14) + c16, weight(256, 1024, 1, 1), image(256, 14, 14) + c16)),
-        Kernel("conv1x1_512_128_28", conv(image(512, 28, 28) + c16, weight(128, 512, 1, 1), image(128, 28, 28) + c16)),
-        Kernel("conv3x3_512_7", conv(image(512, 7, 7) + c16, weight(512, 512, 3, 3), image(512, 7, 7) + c16, pad=1)),
-        Kernel("depthwise5x5_672", conv(image(672, 14, 14) + c16, weight(672, 1, 5, 5), image(672, 14, 14) + c16, pad=2, groups=672)),
+        Kernel(
+            "conv3x3_64_56",
+            conv(image(64, 56, 56) + c16, weight(64, 64, 3, 3), image(64, 56, 56) + c16, pad=1),
+        ),
+        Kernel(
+            "conv3x3_256_14",
+            conv(image(256, 14, 14) + c16, weight(256, 256, 3, 3), image(256, 14, 14) + c16, pad=1),
+        ),
+        Kernel(
+            "conv1x1_512_2048_7",
+            conv(image(512, 7, 7) + c16, weight(2048, 512, 1, 1), image(2048, 7, 7) + c16),
+        ),
+        Kernel(
+            "conv1x1_1024_256_14",
+            conv(image(1024, 14, 14) + c16, weight(256, 1024, 1, 1), image(256, 14, 14) + c16),
+        ),
+        Kernel(
+            "conv1x1_512_128_28",
+            conv(image(512, 28, 28) + c16, weight(128, 512, 1, 1), image(128, 28, 28) + c16),
+        ),
+        Kernel(
+            "conv3x3_512_7",
+            conv(image(512, 7, 7) + c16, weight(512, 512, 3, 3), image(512, 7, 7) + c16, pad=1),
+        ),
+        Kernel(
+            "depthwise5x5_672",
+            conv(
+                image(672, 14, 14) + c16,
+                weight(672, 1, 5, 5),
+                image(672, 14, 14) + c16,
+                pad=2,
+                groups=672,
+            ),
+        ),
         Kernel("matmul_128_768_768", matmul(128, 768, 768)),
         Kernel("softmax_1536_128", softmax("1,12,128,128"), constants=()),
-        Kernel("avx2_conv3x3_128_28", conv(image(128, 28, 28) + c8, weight(128, 128, 3, 3), image(128, 28, 28) + c8, pad=1), AVX2),
-        Kernel("avx2_conv1x1_512_128_28", conv(image(512, 28, 28) + c8, weight(128, 512, 1, 1), image(128, 28, 28) + c8), AVX2),
+        Kernel(
+            "avx2_conv3x3_128_28",
+            conv(image(128, 28, 28) + c8, weight(128, 128, 3, 3), image(128, 28, 28) + c8, pad=1),
+            AVX2,
+        ),
+        Kernel(
+            "avx2_conv1x1_512_128_28",
+            conv(image(512, 28, 28) + c8, weight(128, 512, 1, 1), image(128, 28, 28) + c8),
+            AVX2,
+        ),
         Kernel("avx2_matmul_128_768_768", matmul(128, 768, 768), AVX2),
     ]
 
@@ -200,7 +239,9 @@ def measure(names: Sequence[str], seconds: float) -> bool:
                     table.twice = True
             table.save(kernel.name)
             done = sum(t is not None for t in table.times)
-            print(f"{kernel.name}: {done} of {len(table.times)}{', twice' * table.twice}", flush=True)
+            print(
+                f"{kernel.name}: {done} of {len(table.times)}{', twice' * table.twice}", flush=True
+            )
             if time.monotonic() >= end:
                 return False
     return True
