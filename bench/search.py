@@ -189,7 +189,7 @@ def verdicts(rows: Sequence[Row]) -> dict[str, bool]:
                 theirs = pooled(rows, other, start, share, statistics.median)
                 bars[
                     f"from the {start}, {share:.0%} measured: {own:.2%} < {other}'s {theirs:.2%}"
-                ] = own < theirs
+                ] = own < theirs or own == 0  # nothing is below the best of the space
     return bars
 
 

@@ -85,10 +85,6 @@ def kernels() -> list[Kernel]:
             conv(image(64, 56, 56) + c16, weight(64, 64, 3, 3), image(64, 56, 56) + c16, pad=1),
         ),
         Kernel(
-            "conv3x3_256_14",
-            conv(image(256, 14, 14) + c16, weight(256, 256, 3, 3), image(256, 14, 14) + c16, pad=1),
-        ),
-        Kernel(
             "conv1x1_512_2048_7",
             conv(image(512, 7, 7) + c16, weight(2048, 512, 1, 1), image(2048, 7, 7) + c16),
         ),
@@ -124,6 +120,11 @@ def kernels() -> list[Kernel]:
         Kernel(
             "avx2_conv1x1_512_128_28",
             conv(image(512, 28, 28) + c8, weight(128, 512, 1, 1), image(128, 28, 28) + c8),
+            AVX2,
+        ),
+        Kernel(
+            "avx2_conv1x1_1024_256_14",
+            conv(image(1024, 14, 14) + c8, weight(256, 1024, 1, 1), image(256, 14, 14) + c8),
             AVX2,
         ),
         Kernel("avx2_matmul_128_768_768", matmul(128, 768, 768), AVX2),

@@ -45,6 +45,7 @@ class TableSpace:
         self._configs = [dict(config) for config in configs]
         self._numbers = {_key(config): number for number, config in enumerate(configs)}
         self.default = self._numbers[_key(default)]
+        self._beside: dict[int, list[int]] = {}
         self._priors = [float(p) for p in priors] if priors is not None else [1.0] * len(configs)
 
     def __len__(self) -> int:
@@ -61,6 +62,11 @@ class TableSpace:
 
     def neighbours(self, point: int) -> Sequence[int]:
         """All points one step away; if they are few, the nearest beyond them too."""
+        if point not in self._beside:
+            self._beside[point] = self._nearest(point)
+        return self._beside[point]
+
+    def _nearest(self, point: int) -> list[int]:
         away = np.abs(self._steps - self._steps[point]).sum(axis=1)
         order = [int(n) for n in np.argsort(away, kind="stable") if n != point]
         beside = int(np.count_nonzero(away <= 1)) - 1

@@ -37,7 +37,8 @@ class LocalSearch:
         self._best = math.inf
         self._stale = 0
         self._features = np.array([space.features(n) for n in range(len(space))], dtype=np.float64)
-        self._priors = np.array([space.prior(n) for n in range(len(space))], dtype=np.float64)
+        priors = np.array([space.prior(n) for n in range(len(space))], dtype=np.float64)
+        self._priors = np.log(np.maximum(priors, 1e-12))
 
     def tell(self, point: int, seconds: float) -> None:
         self._stale = 0 if seconds < self._best * GAIN else self._stale + 1
@@ -76,15 +77,13 @@ class LocalSearch:
         worst = max(good) * FAILED
         measured = list(self._times)
         times = np.array([min(self._times[point], worst) for point in measured])
-        if before:
-            mean, _ = self._surrogate(measured, times).predict()
-            measured = measured + before
-            times = np.concatenate([times, np.exp(mean[before])])
-        mean, deviation = self._surrogate(measured, times).predict()
-        return mean, deviation, math.log(self._best)
-
-    def _surrogate(self, measured: list[int], times: np.ndarray) -> Surrogate:
-        return Surrogate(self._features, self._priors, measured, times)
+        if not before:
+            self._fit = Surrogate(self._features, self._priors, measured, times)
+            return *self._fit.predict(), math.log(self._best)
+        times = np.concatenate([times, np.exp(self._fit.predict()[0][before])])
+        measured = measured + before
+        fit = Surrogate(self._features, self._priors, measured, times, self._fit.reach)
+        return *fit.predict(), math.log(self._best)
 
     def _candidates(self) -> list[int]:
         """Open points: near the best ones, the model's favourites, and some from anywhere."""

@@ -29,31 +29,38 @@ class Surrogate:
 
     Args:
         features: [points, features] of the whole space, each between 0 and 1.
-        priors: Modelled costs of all points.
+        priors: Logarithms of the modelled costs of all points.
         measured: The points that were measured.
         times: Their times, all finite.
+        reach: Of the process, where it is known; None finds the likeliest.
+
+    Attributes:
+        reach: What it was fitted with.
     """
 
     def __init__(
-        self, features: np.ndarray, priors: np.ndarray, measured: list[int], times: np.ndarray
+        self,
+        features: np.ndarray,
+        priors: np.ndarray,
+        measured: list[int],
+        times: np.ndarray,
+        reach: float | None = None,
     ) -> None:
-        self._x = features
-        self._known = features[measured]
-        logs, modelled = np.log(times), np.log(np.maximum(priors, 1e-12))
-        own = modelled[measured]
+        self._away, self._measured = _squared_distances(features, features[measured]), measured
+        logs, own = np.log(times), priors[measured]
         self._slope = _slope(own, logs)
         self._base = float(np.mean(logs - self._slope * own))
-        self._mean = self._slope * modelled + self._base
+        self._mean = self._slope * priors + self._base
         residuals = logs - self._mean[measured]
         self._spread = max(float(np.std(residuals)), LEAST_SPREAD)
-        fits = [self._fit(reach, residuals) for reach in REACHES]
-        _, self._reach, self._root, self._weights = max(fits, key=lambda fit: fit[0])
+        fits = [self._fit(each, residuals) for each in (REACHES if reach is None else (reach,))]
+        _, self.reach, self._root, self._weights = max(fits, key=lambda fit: fit[0])
 
     def _fit(
         self, reach: float, residuals: np.ndarray
     ) -> tuple[float, float, np.ndarray, np.ndarray]:
         """(logarithm of the likelihood, reach, Cholesky root of the covariance, weights)."""
-        covariance = self._spread**2 * _kernel(self._known, self._known, reach)
+        covariance = self._spread**2 * np.exp(-0.5 / reach**2 * self._away[self._measured])
         covariance[np.diag_indices_from(covariance)] += NOISE**2
         root = np.linalg.cholesky(covariance)
         weights = np.linalg.solve(root.T, np.linalg.solve(root, residuals))
@@ -62,7 +69,7 @@ class Surrogate:
 
     def predict(self) -> tuple[np.ndarray, np.ndarray]:
         """Of all points: expected logarithm of the time, and its standard deviation."""
-        cross = self._spread**2 * _kernel(self._x, self._known, self._reach)
+        cross = self._spread**2 * np.exp(-0.5 / self.reach**2 * self._away)
         solved = np.linalg.solve(self._root, cross.T)
         variance = self._spread**2 - (solved**2).sum(axis=0)
         return self._mean + cross @ self._weights, np.sqrt(np.maximum(variance, 1e-12))
@@ -72,14 +79,15 @@ def expected_gain(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.nd
     """By how much each point is expected to beat `best`, all logarithms."""
     z = (best - mean) / deviation
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    below = 0.5 * (1 + np.array([math.erf(each / math.sqrt(2)) for each in z]))
+    below = 0.5 * (1 + np.array([math.erf(each) for each in (z / math.sqrt(2)).tolist()]))
     gain: np.ndarray = deviation * (z * below + density)
     return gain
 
 
-def _kernel(left: np.ndarray, right: np.ndarray, reach: float) -> np.ndarray:
-    away = ((left[:, None, :] - right[None, :, :]) ** 2).sum(axis=2)
-    result: np.ndarray = np.exp(-0.5 * away / reach**2)
+def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """[left, right]"""
+    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
+    result: np.ndarray = np.maximum(squares - 2 * left @ right.T, 0.0)
     return result
 
 
