@@ -12,6 +12,7 @@ __all__ = ["GainScheduler"]
 FIRST = 0.2  # of the time above the bound that the first batch of a task is expected to save
 FADES = 0.6  # of that after each batch that saved nothing
 RECENT = 2  # batches whose savings say what the next will save
+LEAST_ROOM = 0.03  # of the best time: bounds are for data from memory, and caches are faster
 UNKNOWN = 2.0  # times its bound that a task is thought to take before it was measured
 
 
@@ -30,7 +31,7 @@ class GainScheduler:
     def gain(self, task: TaskState) -> float:
         """Seconds of the model's time that the next batch is expected to save."""
         best = task.best if math.isfinite(task.best) else UNKNOWN * task.bound
-        room = max(best - task.bound, 0.0)
+        room = max(best - task.bound, LEAST_ROOM * best)
         idle = _idle(task.history)
         hope = FIRST * FADES**idle * room
         return task.weight * max(hope, _recent(task.history) * FADES**idle)

@@ -127,6 +127,17 @@ class _State:
         self.seconds[point] = seconds
         self.proposer.tell(point, seconds)
 
+    def settle(self, record: Challenge) -> None:
+        """Take over what a challenge said: it knows better than two measurements apart in time."""
+        old = self.task.space.find(record.incumbent)
+        new = self.task.space.find(record.challenger)
+        if new is None:
+            return
+        if record.ratio > 0 and old in self.seconds:
+            self.learn(new, self.seconds[old] * record.ratio)
+        if record.won:
+            self.best = new
+
     def seen(self) -> TaskState:
         size = len(self.seconds) if self.done else len(self.task.space)
         return TaskState(
@@ -209,9 +220,7 @@ class Tuner:
             if record.template != space.template:
                 continue
             if isinstance(record, Challenge):
-                point = space.find(record.challenger)
-                if record.won and point is not None:
-                    state.best = point
+                state.settle(record)
             elif (point := space.find(record.config)) is not None:
                 state.learn(point, min(record.seconds, state.seconds.get(point, math.inf)))
         return state
@@ -269,8 +278,7 @@ class Tuner:
             won=won,
             stamp=self._clock(),
         )
-        if won:
-            state.best = point
+        state.settle(record)
         self._observer.challenged(index, record)
 
     def _trial(self, state: _State, point: int) -> Trial:
