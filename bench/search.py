@@ -1,23 +1,23 @@
 """How good the search is: leip's own against random search and simulated annealing, on tables.
 
-    python bench/search.py [--seeds 20] [--json FILE] [--plot FILE]
+    python bench/search.py [--seeds 20] [--document docs/tuning.md]
 
 Replays searches offline on the tables of bench/search_tables.py, through the loop that measures
 live, from the template's default and from a random point. Regret is how much slower the best found
-is than the best of the space. The exit code is 1 if a bar is missed.
+is than the best of the space. What stands between the marks in the document is replaced; the plot
+is written beside it. The exit code is 1 if a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import math
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,17 @@ from leip.search.record import Challenge, Measurement, Status
 from leip.search.tuner import Tuner, TuneTask
 
 ANNEALING = Path(__file__).parent.parent / "examples" / "plugins" / "my_search.py"
-SHARES = (0.05, 0.10, 0.12, 0.20)  # of the space, at which regret is noted
-JUDGED = 0.12
+PERCENTS = range(1, 21)  # of the space, at which regret is noted
+JUDGED = 12
 MEDIAN_BAR, WORST_BAR = 0.03, 0.08
-COMPARED = (0.05, 0.10, 0.20)
+COMPARED = (5, 10, 20)
+LEAST_POINTS, LEAST_MEDIAN, MOST_NEAR = 200, 1.5, 0.05  # of spaces that are hard enough
+NEAR = 1.03
 BATCH = 4
 STARTS = ("default", "random")
+BEGIN = "<!-- search: written by bench/search.py -->"
+END = "<!-- end of search -->"
+PLOT = "search.svg"
 
 
 class TableMeasurer:
@@ -103,23 +108,23 @@ def replay(name: str, table: Table, search: str, start: str, seed: int) -> list[
         batch=BATCH,
         clock=lambda: "",
     )
-    tuner.run(budget(table, max(SHARES)))
+    tuner.run(budget(table, max(PERCENTS)))
     return watch.best
 
 
-def budget(table: Table, share: float) -> int:
+def budget(table: Table, percent: int) -> int:
     """Measurements that are a share of a space; one batch at least."""
-    return min(max(math.ceil(share * len(table.points)), BATCH), len(table.points))
+    return min(max(math.ceil(percent * len(table.points) / 100), BATCH), len(table.points))
 
 
 @dataclass(frozen=True)
 class Row:
-    """Regrets of a search on a kernel, by share of the space that was measured, seed by seed."""
+    """Regrets of a search on a kernel, by percent of the space measured, seed by seed."""
 
     kernel: str
     search: str
     start: str
-    regrets: dict[str, list[float]]
+    regrets: dict[int, list[float]]
 
 
 def one(job: tuple[str, str, str, int]) -> Row:
@@ -133,8 +138,8 @@ def one(job: tuple[str, str, str, int]) -> Row:
         search,
         start,
         {
-            f"{share:.2f}": [curve[budget(table, share) - 1] / optimum - 1 for curve in curves]
-            for share in SHARES
+            percent: [curve[budget(table, percent) - 1] / optimum - 1 for curve in curves]
+            for percent in PERCENTS
         },
     )
 
@@ -150,21 +155,26 @@ def facts(table: Table) -> tuple[int, float, float]:
     """(legal points, median over optimum, share of points within 3 % of the optimum)."""
     times = [seconds for seconds in table.seconds if math.isfinite(seconds)]
     best = min(times)
-    near = sum(seconds <= best * 1.03 for seconds in times) / len(times)
+    near = sum(seconds <= best * NEAR for seconds in times) / len(times)
     return len(times), statistics.median(times) / best, near
 
 
-def pooled(
-    rows: Sequence[Row], search: str, start: str, share: float, of: Callable[[list[float]], float]
-) -> float:
-    """A statistic of the regrets of all kernels and seeds."""
-    found = [
-        regret
-        for row in rows
-        if (row.search, row.start) == (search, start)
-        for regret in row.regrets[f"{share:.2f}"]
-    ]
-    return of(found)
+def pooled(rows: Sequence[Row], search: str, start: str, percent: int) -> list[float]:
+    """The regrets of all kernels and seeds."""
+    mine = [row for row in rows if (row.search, row.start) == (search, start)]
+    return [regret for row in mine for regret in row.regrets[percent]]
+
+
+def hard_enough(names: Sequence[str]) -> dict[str, bool]:
+    """Bars for the spaces of convolutions and products -> met."""
+    bars = {}
+    for name in names:
+        if name.removeprefix("avx2_").startswith(("conv", "matmul")):
+            points, middle, near = facts(Table.load(name))
+            hard = points >= LEAST_POINTS and middle >= LEAST_MEDIAN and near <= MOST_NEAR
+            text = f"{points} points, median {middle:.2f} of the best, {near:.1%} within 3 %"
+            bars[f"{name}: {text}"] = hard
+    return bars
 
 
 def verdicts(rows: Sequence[Row]) -> dict[str, bool]:
@@ -172,24 +182,22 @@ def verdicts(rows: Sequence[Row]) -> dict[str, bool]:
     bars: dict[str, bool] = {}
     for start in STARTS:
         mine = [row for row in rows if (row.search, row.start) == ("leip", start)]
-        at = f"{JUDGED:.2f}"
-        medians = {row.kernel: statistics.median(row.regrets[at]) for row in mine}
-        worst = {row.kernel: max(row.regrets[at]) for row in mine}
+        medians = {row.kernel: statistics.median(row.regrets[JUDGED]) for row in mine}
+        worst = {row.kernel: max(row.regrets[JUDGED]) for row in mine}
         slow, far = max(medians, key=medians.__getitem__), max(worst, key=worst.__getitem__)
         bars[
             f"from the {start}: median {medians[slow]:.1%} ({slow}) <= {MEDIAN_BAR:.0%} "
-            f"after {JUDGED:.0%} of the space"
+            f"after {JUDGED} % of the space"
         ] = medians[slow] <= MEDIAN_BAR
         bars[f"from the {start}: worst {worst[far]:.1%} ({far}) <= {WORST_BAR:.0%}"] = (
             worst[far] <= WORST_BAR
         )
-        for share in COMPARED:
-            own = pooled(rows, "leip", start, share, statistics.median)
+        for percent in COMPARED:
+            own = statistics.median(pooled(rows, "leip", start, percent))
             for other in ("random", "annealing"):
-                theirs = pooled(rows, other, start, share, statistics.median)
-                bars[
-                    f"from the {start}, {share:.0%} measured: {own:.2%} < {other}'s {theirs:.2%}"
-                ] = own < theirs or own == 0  # nothing is below the best of the space
+                theirs = statistics.median(pooled(rows, other, start, percent))
+                bar = f"from the {start}, {percent} % measured: {own:.2%} < {other}'s {theirs:.2%}"
+                bars[bar] = own < theirs or own == 0  # nothing is below the best of the space
     return bars
 
 
@@ -205,7 +213,7 @@ def table_text(rows: Sequence[Row]) -> str:
         cells = []
         for search in ("leip", "annealing", "random"):
             found = {
-                row.start: row.regrets[f"{JUDGED:.2f}"]
+                row.start: row.regrets[JUDGED]
                 for row in rows
                 if (row.kernel, row.search) == (name, search)
             }
@@ -218,56 +226,59 @@ def table_text(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def plot(names: Sequence[str], seeds: int, path: Path) -> None:
-    """Median regret over the share of the space that was measured, all kernels together."""
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Median and 90th percentile of the regret, all kernels together."""
     import matplotlib
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "leip"  # the same figures give the same file
+    import matplotlib.pyplot as plt
 
-    shares = np.arange(0.01, 0.201, 0.005)
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
     for axis, start in zip(axes, STARTS, strict=True):
         for search, color in (("leip", "C0"), ("annealing", "C1"), ("random", "C7")):
-            regrets = []
-            for name in names:
-                table = Table.load(name)
-                best = min(table.seconds)
-                for seed in range(seeds):
-                    curve = np.array(replay(name, table, search, start, seed)) / best - 1
-                    at = np.ceil(shares * len(table.points)).astype(int).clip(1, len(curve))
-                    regrets.append(curve[at - 1])
-            middle = np.median(regrets, axis=0)
-            high = np.percentile(regrets, 90, axis=0)
-            axis.plot(100 * shares, 100 * middle, color=color, label=search)
-            axis.fill_between(100 * shares, 100 * middle, 100 * high, color=color, alpha=0.15)
-        axis.set_title(f"from the {'default' if start == 'default' else 'random point'}")
+            regrets = [np.array(pooled(rows, search, start, n)) * 100 for n in PERCENTS]
+            middle = [float(np.median(each)) for each in regrets]
+            high = [float(np.percentile(each, 90)) for each in regrets]
+            axis.plot(PERCENTS, middle, color=color, label=search)
+            axis.fill_between(PERCENTS, middle, high, color=color, alpha=0.15)
+        axis.set_title("from the default" if start == "default" else "from a random point")
         axis.set_xlabel("measured, % of the space")
         axis.set_ylim(0, 40)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("slower than the best, %")
     axes[0].legend()
-    figure.tight_layout()
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def replaced(text: str, figures: str) -> str:
+    """A document with new figures between its marks. Raises ValueError without marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the document has no {BEGIN if not begin else END}")
+    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
-    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--document", type=Path)
     args = parser.parse_args()
-    names = [kernel.name for kernel in kernels() if not args.only or kernel.name in args.only]
+    names = [kernel.name for kernel in kernels()]
     rows = run(names, args.seeds)
-    print(table_text(rows))
-    bars = verdicts(rows)
+    text = table_text(rows)
+    print(text)
+    bars = {**hard_enough(names), **verdicts(rows)}
     for bar, met in bars.items():
         print("met   " if met else "MISSED", bar)
-    if args.json:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    if args.plot:
-        plot(names, args.seeds, args.plot)
+    if args.document:
+        plot(rows, args.document.parent / PLOT)
+        lines = [f"- {bar}{'' if met else ' (missed)'}" for bar, met in verdicts(rows).items()]
+        figures = f"{text}\n\n" + "\n".join(lines)
+        document = args.document.read_text(encoding="utf-8")
+        args.document.write_text(replaced(document, figures), encoding="utf-8")
     sys.exit(0 if all(bars.values()) else 1)
 
 
