@@ -14,6 +14,7 @@ from ..codegen.resolver import resolve, runs_here
 from ..errors import UsageError
 from ..ir.whole_file import write_text_whole
 from .files import PathLike, load_array, read_graph, safe_stems
+from .given_logs import GivenLogs, given_logs
 from .options import CompileOptions
 from .reports import CompileReport
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..ir.graph import Graph
     from ..ir.target import Target
     from ..passes import Pass
-    from .tuning import Watch
+    from .tuning import Tuned, Watch
 
 
 def compile_with(
@@ -51,6 +52,7 @@ def compile_with(
     target = resolve(options.target)
     if options.verify:
         _check_runs_here(target)
+    logs = given_logs(options, target)
     pool = WorkerPool(options.usable_jobs, options.plugins)
     # absolute: the compiler runs in a folder of its own
     with OutputFolder(options.output_path.absolute()) as folder, pool:
@@ -67,9 +69,9 @@ def compile_with(
         notes: tuple[str, ...] = ()
         if options.iterations is not None:
             with clock("search"):
-                graph, build, notes = _tune(
-                    options, build, graph, folder.staging, pool, cache, watch
-                )
+                tuned = _tuned(options, build, graph, logs, folder.staging, pool, cache, watch)
+            graph, notes = tuned.graph, tuned.notes
+            build = dataclasses.replace(build, overrides=tuned.overrides)
         result = build_object(
             graph, build, folder.staging, pool=pool, cache=cache, progress=progress
         )
@@ -105,25 +107,24 @@ def compile_with(
     )
 
 
-def _tune(
+def _tuned(
     options: CompileOptions,
     build: BuildOptions,
     graph: Graph,
+    logs: GivenLogs,
     folder: Path,
     pool: WorkerPool,
     cache: KernelCache,
     watch: Watch | None,
-) -> tuple[Graph, BuildOptions, tuple[str, ...]]:
-    """The graph, how to build it, and what to say, after a search or after the log of one."""
-    from ..search.log import find_log
+) -> Tuned:
+    """What the graph is built with after a search, or after the log of one."""
     from .searching import search
     from .tuning import Job, replay
 
-    own = find_log(options.output_path)
     name = options.input_path.stem or options.input_path.resolve().name
-    job = Job(options, build, name, graph, folder, pool, cache, watch or (lambda status: None))
-    tuned = replay(job, own) if options.iterations == 0 else search(job, own)
-    return tuned.graph, dataclasses.replace(build, overrides=tuned.overrides), tuned.notes
+    say = watch or (lambda status: None)
+    job = Job(options, build, name, graph, logs, folder, pool, cache, say)
+    return replay(job) if options.iterations == 0 else search(job)
 
 
 def _build_options(

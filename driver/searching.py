@@ -13,8 +13,7 @@ from ..codegen.cache import package_version
 from ..codegen.contest import contest
 from ..codegen.host_caches import caches
 from ..codegen.measure import measure_peak
-from ..codegen.resolver import runs_here
-from ..errors import LeipError, TargetError
+from ..errors import LeipError
 from ..ir.graph import Graph
 from ..schedules.select import Override
 from ..schedules.task import Task
@@ -25,6 +24,7 @@ from ..search.record import Header, Verdict
 from ..search.registry import parts
 from ..search.sources import source_of
 from ..search.tuner import TuneTask
+from .given_logs import check_target
 from .layout_choice import choose_layouts
 from .recorder import Recorder, now
 from .search_parts import make_measurer, make_space, make_tuner
@@ -33,11 +33,9 @@ from .tuning import (
     Kernel,
     Tuned,
     apply_layouts,
-    check_target,
     kernels_of,
     log_notes,
     override_of,
-    read_others,
 )
 from .tuning_report import write_report
 
@@ -48,29 +46,18 @@ class SearchInterrupted(KeyboardInterrupt):
     """Ctrl-C during a search; the text says what was kept and how to go on."""
 
 
-def search(job: Job, own: Path | None) -> Tuned:
+def search(job: Job) -> Tuned:
     """Measure as many configs as the options say, and decide what the graph is built with.
 
-    Args:
-        job: What is to be tuned.
-        own: The log of the output folder, if there is one.
-
     Raises:
-        TargetError: The target cannot run here, so that nothing can be measured.
-        UsageError: A log cannot be used.
-        OutputError: The log cannot be written.
+        UsageError: The log cannot be used.
+        OutputError: The log cannot be written, or another process writes it.
         SearchInterrupted: Ctrl-C; the log holds what was measured.
     """
-    if reason := runs_here(job.build.target):
-        raise TargetError(
-            f"nothing can be measured for this target here: {reason}",
-            "--optimization category:graph",
-            "search on the device, copy its log here, and build with iterations:0",
-        )
-    others = read_others(job, own)
+    own, others = job.logs.own, job.logs.others
     path = own or job.options.output_path.absolute() / FOLDER / NAME
     with TuningLog(path, _header(job, fresh=own is None)) as log:
-        check_target(log.content, job)
+        check_target(log.content, job.build.target)
         recorder = Recorder(log, others, job.options.iterations or 0, job.watch)
         notes = log_notes([*others, log.content], kernels_of(job.graph, job.build), job)
         measurer = make_measurer(job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from ..codegen.cache import KernelCache
 from ..codegen.kernel_build import WorkerPool
 from ..codegen.kernel_object import kernel_stem
 from ..codegen.views import find_views
-from ..errors import UsageError
 from ..ir.graph import Graph
 from ..ir.text import print_graph
 from ..schedules.select import Override
@@ -22,10 +20,11 @@ from ..schedules.template import Knobs, Template
 from ..search.configs import text_of
 from ..search.history import History
 from ..search.layouts import replayed
-from ..search.log import FOLDER, LogContent, read_log
+from ..search.log import LogContent, read_log
 from ..search.record import LayoutChoice, Verdict
 from ..search.sources import source_of
 from ..search.status import SearchStatus
+from .given_logs import GivenLogs
 from .options import CompileOptions
 
 __all__ = [
@@ -34,11 +33,9 @@ __all__ = [
     "Tuned",
     "Watch",
     "apply_layouts",
-    "check_target",
     "kernels_of",
     "log_notes",
     "override_of",
-    "read_others",
     "replay",
 ]
 
@@ -54,6 +51,7 @@ class Job:
         build: How to build, without overrides.
         name: The model's, for people.
         graph: After all passes, in its default layouts.
+        logs: Of earlier searches.
         folder: For objects on the way.
         pool, cache: To build with.
         watch: Is told how the search goes.
@@ -63,6 +61,7 @@ class Job:
     build: BuildOptions
     name: str
     graph: Graph
+    logs: GivenLogs
     folder: Path
     pool: WorkerPool
     cache: KernelCache
@@ -107,19 +106,6 @@ class Kernel:
         return f"{kernel_stem(self.task)} {output} {self.task.key[:6]}"
 
 
-def read_others(job: Job, own: Path | None) -> list[LogContent]:
-    """The logs that were given to learn from. Raises UsageError if one cannot be used."""
-    paths = job.options.tuning_logs
-    contents = [read_log(p) for p in paths if own is None or not _same_file(p, own)]
-    for content in contents:
-        check_target(content, job)
-    return contents
-
-
-def _same_file(path: Path, other: Path) -> bool:
-    return os.path.realpath(path) == os.path.realpath(other)
-
-
 def kernels_of(graph: Graph, build: BuildOptions) -> list[Kernel]:
     """The different tasks of a graph, in order."""
     graph = graph.copy()  # choosing writes into it
@@ -130,17 +116,6 @@ def kernels_of(graph: Graph, build: BuildOptions) -> list[Kernel]:
     return [
         Kernel(k[0].task, k[0].choice.template, k[0].choice.config, len(k)) for k in by_key.values()
     ]
-
-
-def check_target(content: LogContent, job: Job) -> None:
-    """Raises UsageError if a log was measured for another target."""
-    if content.header.target != str(job.build.target):
-        raise UsageError(
-            "this tuning log was measured for another target, so its times say nothing here\n"
-            f"  the log's: {content.header.target}\n  this one:  {job.build.target}",
-            str(content.path),
-            "give the --target that it was made for, or leave this log out",
-        )
 
 
 def log_notes(contents: Sequence[LogContent], kernels: Sequence[Kernel], job: Job) -> list[str]:
@@ -164,25 +139,10 @@ def log_notes(contents: Sequence[LogContent], kernels: Sequence[Kernel], job: Jo
     return notes
 
 
-def replay(job: Job, own: Path | None) -> Tuned:
-    """What the logs say, without measuring anything: `iterations:0`.
-
-    Args:
-        job: What is to be built.
-        own: The log of the output folder, if there is one.
-
-    Raises:
-        UsageError: There is no log, or one cannot be used.
-    """
-    contents = [*read_others(job, own), *([read_log(own)] if own is not None else [])]
-    if not contents:
-        raise UsageError(
-            "iterations:0 builds from the log of an earlier search, and there is none",
-            str(job.options.output_path / FOLDER),
-            "search first, for example with iterations:300, or give a log with --tuning_log",
-        )
-    for content in contents:
-        check_target(content, job)
+def replay(job: Job) -> Tuned:
+    """What the logs say, without measuring anything: `iterations:0`."""
+    own = job.logs.own
+    contents = [*job.logs.others, *([read_log(own)] if own is not None else [])]
     history = History(contents)
     choice = history.layouts(job.digest)
     graph = apply_layouts(job.graph, choice)

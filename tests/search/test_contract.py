@@ -6,9 +6,12 @@ What kernels take is made up where the test is not about measuring (`fake_measur
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,11 +26,32 @@ from command_line import Cli
 from models import builders
 
 import leip
+from leip.cli.main import main
+from leip.search import registry
 from leip.search.log import TuningLog, read_log
 from leip.search.record import Measurement, Verdict
 
 FAKE = Path(__file__).parent / "fake_measurer.py"
 ARM = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
+
+
+class Inside(Cli):
+    """Runs `leip` in this process: no second of loading TVM for each of many runs."""
+
+    def __call__(
+        self, *words: str | Path, env: dict[str, str] | None = None, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        printed, errors = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(errors),
+        ):
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            code = main([str(word) for word in words])
+        return subprocess.CompletedProcess(words, code, printed.getvalue(), errors.getvalue())
 
 
 class Tuning:
@@ -38,7 +62,9 @@ class Tuning:
 
     def words(self, iterations: int | None, out: str, *more: object) -> list[str]:
         words = ["compile", "--input_path", self.model, "--output_path", out, "--threads", "2"]
-        words += ["--jobs", "2", "--plugin", FAKE, *more]
+        words += ["--jobs", "1", *more]
+        if not isinstance(self.cli, Inside):
+            words += ["--plugin", FAKE]
         if iterations is not None:
             words += ["--optimization", f"category:graph,iterations:{iterations}"]
         return list(map(str, words))
@@ -110,8 +136,36 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tuning(cli: Cli, model: Path) -> Tuning:
+def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process kernels take what `fake_measurer.py` makes up."""
+    monkeypatch.setattr(registry, "_parts", registry.Parts())
+    runpy.run_path(str(FAKE))
+
+
+@pytest.fixture
+def tuning(tmp_path: Path, model: Path, made_up: None) -> Tuning:
+    return Tuning(Inside(tmp_path), model)
+
+
+@pytest.fixture
+def outside(cli: Cli, model: Path) -> Tuning:
+    """Every run in a process of its own."""
     return Tuning(cli, model)
+
+
+@pytest.fixture
+def searched(tuning: Tuning, found: Path) -> Tuning:
+    """In its OUT a search of 12 iterations was made."""
+    shutil.copytree(found, tuning.cli.folder / "OUT")
+    return tuning
+
+
+@pytest.fixture(scope="session")
+def found(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a search of 12 iterations."""
+    tuning = Tuning(Cli(tmp_path_factory.mktemp("found")), model)
+    tuning(12)
+    return tuning.cli.folder / "OUT"
 
 
 # --- N, N more, 0 ---------------------------------------------------------------------------------
@@ -122,47 +176,46 @@ def test_without_the_flag_nothing_is_searched(tuning: Tuning) -> None:
     assert not (tuning.cli.folder / "OUT" / "optimization_artifacts").exists()
 
 
-def test_first_run_more_and_zero(tuning: Tuning) -> None:
-    tuning(None, "PLAIN")
-    text = tuning(9)
+def test_first_run_more_and_zero(outside: Tuning) -> None:
+    outside(None, "PLAIN")
+    text = outside(9)
     assert "note: tuned: 10.0% faster than the defaults" in text
     assert "9 of 9 iterations" in text  # plain lines where there is no terminal
-    header, *records = tuning.lines()
+    header, *records = outside.lines()
     assert header["format"] == "leip.tuning/1" and header["model"] == "small"
     assert header["target"].startswith("llvm arch=") and header["machine"]["cpu"]
     assert header["leip"] == leip.__version__ and header["tvm"].startswith("0.")
-    assert tuning.measured() == 9
+    assert outside.measured() == 9
     assert all(("config" in r) == (r["kind"] == "measurement") for r in records)
     assert {"task", "challenge", "verdict"} <= {r["kind"] for r in records}
-    tuned = tuning.object()
-    assert tuned != tuning.object("PLAIN")
-    first = tuning.log().read_bytes()
+    tuned = outside.object()
+    assert tuned != outside.object("PLAIN")
+    first = outside.log().read_bytes()
 
-    tuning(7)
-    assert tuning.measured() == 16
-    assert tuning.log().read_bytes().startswith(first)
-    measured = [json.dumps([r["task"], r["config"]]) for r in tuning.lines() if "config" in r]
+    outside(7)
+    assert outside.measured() == 16
+    assert outside.log().read_bytes().startswith(first)
+    measured = [json.dumps([r["task"], r["config"]]) for r in outside.lines() if "config" in r]
     assert len(set(measured)) == 16, "a point was measured twice"
 
-    second, built = tuning.log().read_bytes(), tuning.object()
-    tuning(0)
-    assert tuning.log().read_bytes() == second
-    assert tuning.object() == built
+    second, built = outside.log().read_bytes(), outside.object()
+    outside(0)
+    assert outside.log().read_bytes() == second
+    assert outside.object() == built
 
 
-def test_zero_elsewhere_gives_the_same_kernels(tuning: Tuning) -> None:
+def test_zero_elsewhere_gives_the_same_kernels(searched: Tuning) -> None:
     """Another folder, an empty cache, and a log that another machine has begun."""
-    tuning(12)
-    head, *rest = tuning.log().read_text().splitlines()
+    head, *rest = searched.log().read_text().splitlines()
     header = json.loads(head)
     header["machine"] = {"cpu": "a machine far away", "l1": "64 KB"}
-    folder = tuning.cli.folder / "FAR" / "optimization_artifacts"
+    folder = searched.cli.folder / "FAR" / "optimization_artifacts"
     folder.mkdir(parents=True)
     (folder / "copied.json").write_text("\n".join([json.dumps(header), *rest]) + "\n")
-    tuning(0, "FAR", "--cache_dir", "empty")
-    assert tuning.object("FAR") == tuning.object()
-    tuning(0, "GIVEN", "--tuning_log", tuning.log())
-    assert tuning.object("GIVEN") == tuning.object()
+    searched(0, "FAR", "--cache_dir", "empty")
+    assert searched.object("FAR") == searched.object()
+    searched(0, "GIVEN", "--tuning_log", searched.log())
+    assert searched.object("GIVEN") == searched.object()
 
 
 def test_an_exhausted_space_ends_early_and_says_so(tuning: Tuning) -> None:
@@ -195,9 +248,8 @@ def test_the_same_seed_and_measurements_give_the_same_log(tuning: Tuning) -> Non
     assert findings("A") == findings("B") != findings("C")
 
 
-def test_report_is_one_page_that_needs_nothing_else(tuning: Tuning) -> None:
-    tuning(9)
-    page = (tuning.cli.folder / "OUT/optimization_artifacts/report.html").read_text()
+def test_report_is_one_page_that_needs_nothing_else(searched: Tuning) -> None:
+    page = (searched.cli.folder / "OUT/optimization_artifacts/report.html").read_text()
     assert page.count("<svg") >= 3 and "matmul f32[1,64]" in page
     assert "The tuned object takes 90.0% of the untuned one" in page
     links = set(re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page))
@@ -208,74 +260,70 @@ def test_report_is_one_page_that_needs_nothing_else(tuning: Tuning) -> None:
 # --- stopping -------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_keeps_what_was_found(tuning: Tuning) -> None:
-    with tuning.running(1000, 4) as process:
+def test_ctrl_c_keeps_what_was_found(outside: Tuning) -> None:
+    with outside.running(1000, 4) as process:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to the workers too
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    count = tuning.measured()
+    count = outside.measured()
     assert count >= 4
     assert f"stopped after {count} of 1000 iterations" in errors
     assert f"iterations:{1000 - count}" in errors and "iterations:0" in errors
     assert "interrupted" in errors and "Traceback" not in errors
-    left = sorted(path.name for path in (tuning.cli.folder / "OUT").iterdir())
+    left = sorted(path.name for path in (outside.cli.folder / "OUT").iterdir())
     assert left == ["optimization_artifacts"]
-    text = tuning(0)
-    assert "was not compared" in text and tuning.measured() == count
+    text = outside(0)
+    assert "was not compared" in text and outside.measured() == count
 
 
-def test_a_kill_loses_nothing_that_was_written(tuning: Tuning) -> None:
-    with tuning.running(1000, 4) as process:
+def test_a_kill_loses_nothing_that_was_written(outside: Tuning) -> None:
+    with outside.running(1000, 4) as process:
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
-    before = tuning.log().read_bytes()
+    before = outside.log().read_bytes()
     assert before.endswith(b"\n")
-    count = tuning.measured()
-    tuning(3)
-    assert tuning.log().read_bytes().startswith(before)
-    assert tuning.measured() == count + 3
-    names = {path.name for path in (tuning.cli.folder / "OUT").iterdir()}
+    count = outside.measured()
+    outside(3)
+    assert outside.log().read_bytes().startswith(before)
+    assert outside.measured() == count + 3
+    names = {path.name for path in (outside.cli.folder / "OUT").iterdir()}
     assert names == {"lre.py", "model_schema.json", "modelLibrary.so", "optimization_artifacts"}
 
 
 # --- the file -------------------------------------------------------------------------------------
 
 
-def test_a_damaged_line_is_told_by_its_number_and_skipped(tuning: Tuning) -> None:
-    tuning(6)
-    lines = tuning.log().read_text().splitlines()
+def test_a_damaged_line_is_told_by_its_number_and_skipped(searched: Tuning) -> None:
+    lines = searched.log().read_text().splitlines()
     at = next(i for i, line in enumerate(lines) if '"config"' in line)
     lines[at] = lines[at][: len(lines[at]) // 2] + "\x00"
-    tuning.log().write_text("\n".join(lines) + "\n")
+    searched.log().write_text("\n".join(lines) + "\n")
     for iterations in (0, 1):
-        assert f"1 line cannot be read and stay unused: line {at + 1}:" in tuning(iterations)
+        assert f"1 line cannot be read and stay unused: line {at + 1}:" in searched(iterations)
 
 
-def test_an_unterminated_line_is_closed_before_appending(tuning: Tuning) -> None:
-    tuning(6)
-    os.truncate(tuning.log(), tuning.log().stat().st_size - 20)
-    count = tuning.log().read_text().count("\n") + 1
-    assert f"line {count}: it is not finished" in tuning(2)
-    content = read_log(tuning.log())
+def test_an_unterminated_line_is_closed_before_appending(searched: Tuning) -> None:
+    os.truncate(searched.log(), searched.log().stat().st_size - 20)
+    count = searched.log().read_text().count("\n") + 1
+    assert f"line {count}: it is not finished" in searched(2)
+    content = read_log(searched.log())
     assert [number for number, _ in content.damaged] == [count]
-    assert len(content.measurements) == 8
+    assert len(content.measurements) == 14  # the line that was cut was the verdict
 
 
-def test_a_second_writer_is_refused(tuning: Tuning) -> None:
-    tuning(2)
-    content = read_log(tuning.log())
-    with TuningLog(tuning.log(), content.header):
-        assert "another process writes this tuning log" in tuning.fails(1, 2)
-        tuning(0)  # reading is free
-        words = ("tune-log", "prune", tuning.log())
-        assert "another process writes" in tuning.cli.fails(1, *words)
+def test_a_second_writer_is_refused(searched: Tuning) -> None:
+    content = read_log(searched.log())
+    with TuningLog(searched.log(), content.header):
+        assert "another process writes this tuning log" in searched.fails(1, 2)
+        searched(0)  # reading is free
+        words = ("tune-log", "prune", searched.log())
+        assert "another process writes" in searched.cli.fails(1, *words)
 
 
-def test_two_logs_are_one_too_many(tuning: Tuning) -> None:
-    tuning(2)
-    other = tuning.log().with_name("other.json")
-    other.write_bytes(tuning.log().read_bytes())
-    assert "2 logs: other.json, tuning.json" in tuning.fails(2, 2)
+def test_two_logs_are_one_too_many(searched: Tuning) -> None:
+    other = searched.log().with_name("other.json")
+    other.write_bytes(searched.log().read_bytes())
+    assert "2 logs: other.json, tuning.json" in searched.fails(2, 2)
 
 
 def test_zero_without_a_log(tuning: Tuning) -> None:
@@ -284,33 +332,33 @@ def test_zero_without_a_log(tuning: Tuning) -> None:
     assert "cannot be read" in tuning.fails(2, 0, "OUT", "--tuning_log", "no.json")
 
 
-def test_another_target(tuning: Tuning) -> None:
+def test_a_target_that_cannot_run_here(tuning: Tuning) -> None:
     text = tuning.fails(1, 5, "OUT", "--target", ARM)
     assert "nothing can be measured for this target here" in text
     assert not (tuning.cli.folder / "OUT").exists()
-    tuning(2)
-    lines = tuning.log().read_text().splitlines()
+
+
+def test_another_target(searched: Tuning) -> None:
+    lines = searched.log().read_text().splitlines()
     header = json.loads(lines[0])
     header["target"] = header["target"].replace("fma=", "fma=1")
-    tuning.log().write_text("\n".join([json.dumps(header), *lines[1:]]) + "\n")
+    searched.log().write_text("\n".join([json.dumps(header), *lines[1:]]) + "\n")
     for iterations in (0, 2):
-        assert "was measured for another target" in tuning.fails(2, iterations)
-    more = ("OTHER", "--tuning_log", tuning.log())
-    assert "was measured for another target" in tuning.fails(2, 2, *more)
+        assert "was measured for another target" in searched.fails(2, iterations)
+    more = ("OTHER", "--tuning_log", searched.log())
+    assert "was measured for another target" in searched.fails(2, 2, *more)
 
 
-def test_another_format(tuning: Tuning) -> None:
-    tuning(2)
-    text = tuning.log().read_text()
-    tuning.log().write_text(text.replace("leip.tuning/1", "leip.tuning/9", 1))
+def test_another_format(searched: Tuning) -> None:
+    text = searched.log().read_text()
+    searched.log().write_text(text.replace("leip.tuning/1", "leip.tuning/9", 1))
     for iterations in (0, 2):
-        assert "leip.tuning/9" in tuning.fails(2, iterations)
+        assert "leip.tuning/9" in searched.fails(2, iterations)
 
 
-def test_a_log_of_another_model_serves_the_tasks_that_match(cli: Cli, model: Path) -> None:
+def test_a_log_of_another_model_serves_the_tasks_that_match(searched: Tuning) -> None:
     """Two models of the same shapes, one with a kernel more."""
-    tuning = Tuning(cli, model)
-    tuning(12)
+    cli = searched.cli
     b = builders.Builder("larger")
     x = b.node("Relu", b.conv("image", (3, 16), 3, pad=1))
     x = b.node("Flatten", b.node("GlobalAveragePool", x), axis=1)
@@ -321,10 +369,10 @@ def test_a_log_of_another_model_serves_the_tasks_that_match(cli: Cli, model: Pat
         [(x, "y", builders.TensorProto.FLOAT, [1, 64])],
     )
     other = Tuning(cli, builders.save(made, cli.folder / "larger.onnx"))
-    text = other(0, "OTHER", "--tuning_log", tuning.log())
+    text = other(0, "OTHER", "--tuning_log", searched.log())
     assert "begins with another model (small)" in text and "tasks that match, 3 of 4" in text
-    other(5, "OTHER", "--tuning_log", tuning.log())
-    both = [json.dumps([r["task"], r["config"]]) for r in tuning.lines() if "config" in r]
+    other(5, "OTHER", "--tuning_log", searched.log())
+    both = [json.dumps([r["task"], r["config"]]) for r in searched.lines() if "config" in r]
     both += [json.dumps([r["task"], r["config"]]) for r in other.lines("OTHER") if "config" in r]
     assert other.measured("OTHER") == 5 and len(set(both)) == 17
 
@@ -361,22 +409,22 @@ register_template(Mine())
 '''
 
 
-def test_records_of_a_changed_template_stay_unused(tuning: Tuning) -> None:
-    plugin = tuning.cli.folder / "mine.py"
+def test_records_of_a_changed_template_stay_unused(outside: Tuning) -> None:
+    plugin = outside.cli.folder / "mine.py"
     plugin.write_text(TEMPLATE)
-    tuning(60, "OUT", "--plugin", plugin)
-    mine = [r for r in tuning.lines() if r.get("template") == "mine__generic" and "config" in r]
+    outside(60, "OUT", "--plugin", plugin)
+    mine = [r for r in outside.lines() if r.get("template") == "mine__generic" and "config" in r]
     assert len(mine) == 6
-    assert "stay unused" not in tuning(0, "OUT", "--plugin", plugin)
+    assert "stay unused" not in outside(0, "OUT", "--plugin", plugin)
     plugin.write_text(TEMPLATE.replace("whatever the number is", "always"))
-    text = tuning(0, "OUT", "--plugin", plugin)
+    text = outside(0, "OUT", "--plugin", plugin)
     assert "6 measurements stay unused, because the templates" in text
-    tuning(60, "OUT", "--plugin", plugin)
-    sources = {r["source"] for r in tuning.lines() if r.get("template") == "mine__generic"}
+    outside(60, "OUT", "--plugin", plugin)
+    sources = {r["source"] for r in outside.lines() if r.get("template") == "mine__generic"}
     assert len(sources) == 2
-    done = tuning.cli("tune-log", "prune", tuning.log(), "--plugin", plugin)
+    done = outside.cli("tune-log", "prune", outside.log(), "--plugin", plugin)
     assert "of templates that have changed dropped" in done.stdout
-    (left,) = {r["source"] for r in tuning.lines() if r.get("template") == "mine__generic"}
+    (left,) = {r["source"] for r in outside.lines() if r.get("template") == "mine__generic"}
     assert left != mine[0]["source"]
 
 
@@ -409,36 +457,35 @@ register_search(proposer=Backwards, scheduler=FirstTask)
 '''
 
 
-def test_a_proposer_and_a_scheduler_of_ones_own(tuning: Tuning) -> None:
-    plugin = tuning.cli.folder / "backwards.py"
+def test_a_proposer_and_a_scheduler_of_ones_own(outside: Tuning) -> None:
+    plugin = outside.cli.folder / "backwards.py"
     plugin.write_text(BACKWARDS)
-    tuning(5, "OUT", "--plugin", plugin)
-    records = [r for r in read_log(tuning.log()).records if isinstance(r, Measurement)]
+    outside(5, "OUT", "--plugin", plugin)
+    records = [r for r in read_log(outside.log()).records if isinstance(r, Measurement)]
     assert len({r.task for r in records}) == 1
-    tuning(30000, "ALL", "--plugin", plugin)
-    every = [r for r in read_log(tuning.log("ALL")).measurements if r.task == records[0].task]
+    outside(30000, "ALL", "--plugin", plugin)
+    every = [r for r in read_log(outside.log("ALL")).measurements if r.task == records[0].task]
     assert [r.config for r in every[:5]] == [r.config for r in records]
 
 
-def test_tune_log(tuning: Tuning) -> None:
-    tuning(9)
-    tuning(9, "B", "--seed", "8")
-    one, two = tuning.log(), tuning.log("B")
-    shown = tuning.cli("tune-log", "show", one).stdout
+def test_tune_log(searched: Tuning) -> None:
+    searched(12, "B", "--seed", "8")
+    one, two = searched.log(), searched.log("B")
+    shown = searched.cli("tune-log", "show", one).stdout
     assert "matmul f32[1,64]" in shown and "measurements" in shown and "tuned, 90.0%" in shown
-    best = tuning.cli("tune-log", "best", one).stdout.splitlines()
+    best = searched.cli("tune-log", "best", one).stdout.splitlines()
     (verdict,) = (r for r in read_log(one).records if isinstance(r, Verdict))
     words = dict((line.split()[0], line.split()[-1]) for line in best)
     assert words == dict(verdict.configs)
-    merged = tuning.cli("tune-log", "merge", one, two, one, "--output", "both.json")
+    merged = searched.cli("tune-log", "merge", one, two, one, "--output", "both.json")
     assert merged.returncode == 0, merged.stderr
-    both = read_log(tuning.cli.folder / "both.json")
-    assert len(both.measurements) == 18 and both.header == read_log(one).header
-    assert "already" in tuning.cli.fails(2, "tune-log", "merge", one, two, "-o", "both.json")
-    tuning.cli("tune-log", "prune", "both.json", "--keep", "1")
-    small = read_log(tuning.cli.folder / "both.json")
-    assert len(small.measurements) < 18
-    tuning(0, "C", "--tuning_log", "both.json")
+    both = read_log(searched.cli.folder / "both.json")
+    assert len(both.measurements) == 24 and both.header == read_log(one).header
+    assert "already" in searched.cli.fails(2, "tune-log", "merge", one, two, "-o", "both.json")
+    searched.cli("tune-log", "prune", "both.json", "--keep", "1")
+    small = read_log(searched.cli.folder / "both.json")
+    assert len(small.measurements) < 24
+    searched(0, "C", "--tuning_log", "both.json")
 
 
 # --- with real measurements -----------------------------------------------------------------------

@@ -1,0 +1,74 @@
+"""The tuning logs of a compile, found and checked before anything else is done."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..codegen.resolver import runs_here
+from ..errors import TargetError, UsageError
+from ..ir.target import Target
+from ..search.log import FOLDER, LogContent, find_log, read_log
+from .options import CompileOptions
+
+__all__ = ["GivenLogs", "check_target", "given_logs"]
+
+
+@dataclass(frozen=True)
+class GivenLogs:
+    """Where earlier results are.
+
+    Attributes:
+        own: The log in the output folder; None if there is none yet.
+        others: Those that were given to learn from.
+    """
+
+    own: Path | None = None
+    others: tuple[LogContent, ...] = ()
+
+
+def given_logs(options: CompileOptions, target: Target) -> GivenLogs:
+    """The logs of a compile; none if it wants no search.
+
+    Raises:
+        UsageError: A log cannot be used, or there is none to build from.
+        TargetError: The target cannot run here, so that nothing can be measured.
+    """
+    if options.iterations is None:
+        return GivenLogs()
+    if options.iterations and (reason := runs_here(target)):
+        raise TargetError(
+            f"nothing can be measured for this target here: {reason}",
+            "--optimization category:graph",
+            "search on the device, copy its log here, and build with iterations:0",
+        )
+    own = find_log(options.output_path)
+    if options.iterations == 0 and own is None and not options.tuning_logs:
+        raise UsageError(
+            "iterations:0 builds from the log of an earlier search, and there is none",
+            str(options.output_path / FOLDER),
+            "search first, for example with iterations:300, or give a log with --tuning_log",
+        )
+    paths = [path for path in options.tuning_logs if own is None or not _same_file(path, own)]
+    others = tuple(read_log(path) for path in paths)
+    for content in others:
+        check_target(content, target)
+    if own is not None and os.path.getsize(own):  # an empty one is begun anew
+        check_target(read_log(own), target)
+    return GivenLogs(own, others)
+
+
+def check_target(content: LogContent, target: Target) -> None:
+    """Raises UsageError if a log was measured for another target."""
+    if content.header.target != str(target):
+        raise UsageError(
+            "this tuning log was measured for another target, so its times say nothing here\n"
+            f"  the log's: {content.header.target}\n  this one:  {target}",
+            str(content.path),
+            "give the --target that it was made for, or leave this log out",
+        )
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
