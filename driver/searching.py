@@ -18,6 +18,7 @@ from ..ir.graph import Graph
 from ..schedules.select import Override
 from ..schedules.task import Task
 from ..search.configs import text_of
+from ..search.knob_space import KnobSpace
 from ..search.log import FOLDER, NAME, TuningLog, read_log
 from ..search.measurer import Measurer
 from ..search.record import Header, Verdict
@@ -27,7 +28,7 @@ from ..search.tuner import TuneTask
 from .given_logs import check_target
 from .layout_choice import choose_layouts
 from .recorder import Recorder, now
-from .search_parts import make_measurer, make_space, make_tuner
+from .search_parts import make_measurer, make_tuner
 from .tuning import (
     Job,
     Kernel,
@@ -40,6 +41,9 @@ from .tuning import (
 from .tuning_report import write_report
 
 __all__ = ["SearchInterrupted", "search"]
+
+
+USUAL_GFLOPS, USUAL_GIGABYTES = 100.0, 20.0  # of a machine that is not known
 
 
 class SearchInterrupted(KeyboardInterrupt):
@@ -134,7 +138,7 @@ def _tune(
     """Run the tuner; the configs that won, by task."""
     tasks = []
     for kernel in kernels:
-        space = make_space(kernel.task, kernel.template)
+        space = KnobSpace(kernel.task, kernel.template)
         if len(space) < 2:
             continue
         found = recorder.history.of(kernel.task, kernel.template)
@@ -169,8 +173,10 @@ def _bound(task: Task, header: Header) -> float:
     try:
         flops, rate = float(header.machine["gflops"]), float(header.machine["gigabytes"])
     except (KeyError, ValueError):
-        return 0.0
-    return max(task.flops / flops, task.bytes / rate) / 1e9 if flops > 0 and rate > 0 else 0.0
+        flops = rate = 0.0
+    if not (flops > 0 and rate > 0):  # a plugin measures, or there was no compiler
+        flops, rate = USUAL_GFLOPS, USUAL_GIGABYTES
+    return max(task.flops / flops, task.bytes / rate) / 1e9
 
 
 # --- never worse ----------------------------------------------------------------------------------
