@@ -27,11 +27,13 @@ from models import builders
 
 import leip
 from leip.cli.main import main
+from leip.plugin import register_search
 from leip.schedules.select import select
 from leip.schedules.task import Task
 from leip.search import registry
 from leip.search.knob_space import KnobSpace
 from leip.search.log import TuningLog, read_log
+from leip.search.random_search import RandomSearch
 from leip.search.record import TaskText, Verdict
 
 FAKE = Path(__file__).parent / "fake_measurer.py"
@@ -239,14 +241,23 @@ def test_the_tuned_object_must_win(tuning: Tuning) -> None:
     assert tuning.object() == tuning.object("PLAIN")
 
 
-def test_the_same_seed_and_measurements_give_the_same_log(tuning: Tuning) -> None:
-    def findings(out: str) -> list[dict[str, Any]]:
-        kept = [line for line in tuning.lines(out) if "config" in line or "ratio" in line]
-        return [{**line, "stamp": ""} for line in kept]
+def findings(tuning: Tuning, out: str) -> list[dict[str, Any]]:
+    """What a search measured and concluded, without the time of day."""
+    kept = [line for line in tuning.lines(out) if "config" in line or "ratio" in line]
+    return [{**line, "stamp": ""} for line in kept]
 
+
+def test_the_same_seed_and_measurements_give_the_same_log(tuning: Tuning) -> None:
+    for out in ("A", "B"):
+        tuning(60, out, "--seed", 3)
+    assert findings(tuning, "A") == findings(tuning, "B")
+
+
+def test_another_seed_gives_other_random_choices(tuning: Tuning) -> None:
+    register_search(proposer=RandomSearch)
     for out, seed in (("A", 3), ("B", 3), ("C", 4)):
-        tuning(60, out, "--seed", seed)
-    assert findings("A") == findings("B") != findings("C")
+        tuning(20, out, "--seed", seed)
+    assert findings(tuning, "A") == findings(tuning, "B") != findings(tuning, "C")
 
 
 def test_report_is_one_page_that_needs_nothing_else(searched: Tuning) -> None:
