@@ -149,6 +149,14 @@ def test_architecture_page_lists_packages_and_files_of_ir() -> None:
     assert sorted(files) == sorted(on_disk)
 
 
+def test_architecture_page_lists_files_of_search() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`search/.*?) \|", page, re.MULTILINE)
+    files = [name for row in rows for name in re.findall(r"`search/(\w+\.py)`", row)]
+    on_disk = [p.name for p in (ROOT / "search").glob("*.py") if p.name != "__init__.py"]
+    assert sorted(files) == sorted(on_disk)
+
+
 def test_graphs_are_changed_through_their_methods_only() -> None:
     """`.nx` is for reading outside of ir/."""
     words = ("add_edge(", "add_node(", "remove_node(", "remove_edge(")

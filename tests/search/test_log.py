@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from leip.errors import OutputError, UsageError
-from leip.search.encoding import decode, encode
+from leip.search.encoding import decode, decode_header, encode
 from leip.search.log import TuningLog, find_log, read_log
 from leip.search.record import (
     Header,
@@ -206,3 +207,11 @@ def test_find_log(tmp_path: Path) -> None:
     (folder / "other.json").touch()
     with pytest.raises(UsageError, match=r"2 logs: mine.json, other.json"):
         find_log(tmp_path)
+
+
+def test_the_page_shows_a_record_of_every_kind() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
+    head, *lines = page.partition("```json\n")[2].partition("```")[0].splitlines()
+    assert decode_header(head).model == "resnet50"
+    kinds = {type(decode(line)) for line in lines}
+    assert kinds == set(get_args(Record)) and len(lines) == len(kinds)
