@@ -18,12 +18,14 @@ from .verify import largest_error, tolerance_of
 
 __all__ = ["Contest", "contest"]
 
-BLOCKS = 9  # of both at least, the one that begins changing from block to block
-MOST_SECONDS = 20.0  # to go on while it is not clear who is faster
+SESSIONS = 7  # at least: where an engine's memory lies decides 1 or 2 % of its time, load by load
+BLOCKS = 3  # of both, a session; the one that begins changes
+MOST_SECONDS = 30.0  # to go on while it is not clear who is faster
 TURN = 0.1  # seconds of a turn, at least
 LEAST_RUNS = 3  # of a turn
 PAUSE = 0.06  # seconds before a turn: the other engine's threads go on waiting actively for a while
 LEAST_NOISE = 0.005  # the part of a time by which a win must be larger at least
+DEVIATIONS = 3.0  # of the sessions' mean that a ratio must be away from 1
 SEED = 20240
 
 
@@ -72,29 +74,46 @@ def contest(before: Path, after: Path, threads: int, level: int) -> Contest:
         threads: Of both.
         level: Optimization level: how far their outputs may be apart.
     """
+    sessions: list[list[tuple[float, float]]] = []
+    error = 0.0
+    end = time.perf_counter() + MOST_SECONDS
+    while True:
+        blocks, difference = _session((before, after), threads, level, len(sessions))
+        sessions.append(blocks)
+        error = max(error, difference)
+        ratio, noise = versus([[after / before for before, after in s] for s in sessions])
+        clear = abs(ratio - 1) > noise or noise <= LEAST_NOISE
+        if len(sessions) >= SESSIONS and (clear or time.perf_counter() > end):
+            break
+    least = [min(times) for times in zip(*(block for s in sessions for block in s))]
+    return Contest(least[0], least[1], ratio, noise, error)
+
+
+def versus(sessions: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """(median ratio, how far from 1 that must be to be no chance), from ratios by session."""
+    middles = [statistics.median(ratios) for ratios in sessions]
+    ratio = statistics.median(middles)
+    # the median deviation does not mind a session during which something else ran; 1.48 makes
+    # a standard deviation of it
+    deviation = 1.48 * statistics.median(abs(middle - ratio) for middle in middles)
+    return ratio, max(LEAST_NOISE, DEVIATIONS * deviation / math.sqrt(len(middles)))
+
+
+def _session(
+    paths: tuple[Path, Path], threads: int, level: int, number: int
+) -> tuple[list[tuple[float, float]], float]:
+    """Load both, run them in turns: (times block by block, how far their outputs are apart)."""
+    order = (0, 1) if number % 2 == 0 else (1, 0)
     with ExitStack() as stack:
-        engines = [stack.enter_context(load(str(p), threads=threads)) for p in (before, after)]
-        feeds = engines[0].random_inputs(SEED)
+        engines = {n: stack.enter_context(load(str(paths[n]), threads=threads)) for n in order}
+        feeds = engines[0].random_inputs(SEED + number)
         error = _error(engines[0].infer(feeds), engines[1].infer(feeds), level)
-        blocks: list[tuple[float, float]] = []
-        end = time.perf_counter() + MOST_SECONDS
-        while True:
-            order = (0, 1) if len(blocks) % 2 == 0 else (1, 0)
-            times = {which: _turn(engines[which], feeds) for which in order}
+        blocks = []
+        for block in range(BLOCKS):
+            turns = order if block % 2 == 0 else order[::-1]
+            times = {which: _turn(engines[which], feeds) for which in turns}
             blocks.append((times[0], times[1]))
-            ratio, noise = versus([after / before for before, after in blocks])
-            clear = abs(ratio - 1) > noise or noise <= LEAST_NOISE
-            if len(blocks) >= BLOCKS and (clear or time.perf_counter() > end):
-                break
-    return Contest(min(b for b, _ in blocks), min(a for _, a in blocks), ratio, noise, error)
-
-
-def versus(ratios: Sequence[float]) -> tuple[float, float]:
-    """(median of the blocks' ratios, how far from 1 that must be to be no chance)."""
-    middle = statistics.median(ratios)
-    deviation = statistics.median(abs(ratio - middle) for ratio in ratios)
-    # 1.48 makes a standard deviation of a median one; two of those of the median of all blocks
-    return middle, max(LEAST_NOISE, 2 * 1.48 * deviation / math.sqrt(len(ratios)))
+    return blocks, error
 
 
 def _turn(engine: Engine, feeds: Mapping[str, Any]) -> float:
