@@ -165,8 +165,12 @@ with TuningLog(pathlib.Path({str(path)!r}), header):
 def test_processes_that_are_started_do_not_hold_the_lock(path: Path) -> None:
     with TuningLog(path, HEADER):
         child = subprocess.Popen(
-            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False
+            [sys.executable, "-c", "print(flush=True); input()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            close_fds=False,
         )
+        assert child.stdout is not None and child.stdout.readline() == b"\n"  # it runs
     try:
         write(path, [OK])
     finally:
