@@ -1,0 +1,110 @@
+"""What logs know of today's tasks: equal ones, stale ones, and those with the same anchor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import leip
+from leip.ir import parse_graph
+from leip.schedules.select import select
+from leip.schedules.task import Task
+from leip.search.anchor import anchor_key
+from leip.search.curves import curves
+from leip.search.history import History
+from leip.search.log import LogContent
+from leip.search.record import (
+    Challenge,
+    Header,
+    Measurement,
+    Record,
+    Status,
+    TaskText,
+    Verdict,
+)
+from leip.search.sources import source_of
+
+HEADER = Header("m", "h", "t", 1, 3, {}, "", "", "")
+FAST, SLOW = {"rows": 1}, {"rows": 2}
+
+
+def product(epilogue: str, columns: int = 64) -> Task:
+    """A row times a constant matrix, and what follows."""
+    body = parse_graph(
+        f"""graph "task" (%x: f32[1,32], %w: f32[32,{columns}]) {{
+          %m = matmul(%x, %w)
+          %y = {epilogue}(%m)
+          return %y
+        }}"""
+    )
+    return Task(body, leip.resolve_target("llvm -mcpu=haswell"), 1, 3, (1,))
+
+
+def measured(task: Task, config: dict[str, int], seconds: float, source: str = "") -> Measurement:
+    template = select(task).template
+    source = source or source_of(template, task)
+    return Measurement(task.key, template.name, source, config, Status.OK, (seconds,))
+
+
+def won(task: Task, ratio: float) -> Challenge:
+    template = select(task).template
+    source = source_of(template, task)
+    return Challenge(task.key, template.name, source, SLOW, FAST, ratio, 0.01, True)
+
+
+def history(*records: Record) -> History:
+    return History([LogContent(Path("log.json"), HEADER, records)])
+
+
+def test_the_last_challenger_that_won_is_the_best() -> None:
+    task = product("relu")
+    found = history(measured(task, SLOW, 2.0), measured(task, FAST, 1.0)).of(
+        task, select(task).template
+    )
+    assert found.best is None and found.measured == 2
+    known = history(measured(task, SLOW, 2.0), measured(task, FAST, 1.0), won(task, 0.5))
+    found = known.of(task, select(task).template)
+    assert found.best == FAST and found.seconds(FAST) == 1.0 and found.seconds({"rows": 3}) is None
+
+
+def test_records_of_other_sources_are_stale() -> None:
+    task = product("relu")
+    found = history(measured(task, SLOW, 2.0), measured(task, FAST, 1.0, "old")).of(
+        task, select(task).template
+    )
+    assert found.stale == 1 and found.measured == 1 and not found.has(FAST)
+
+
+def test_the_same_anchor_with_another_epilogue_gives_seeds() -> None:
+    task, other, wider = product("relu"), product("sigmoid"), product("relu", 128)
+    assert anchor_key(task) == anchor_key(other) != anchor_key(wider)
+    known = history(
+        TaskText(other.key, other.text),
+        TaskText(wider.key, wider.text),
+        TaskText("k", "no task at all"),
+        measured(other, SLOW, 2.0),
+        measured(other, FAST, 1.0),
+        measured(wider, {"rows": 7}, 1.0),
+    )
+    assert known.of(task, select(task).template).seeds == (FAST, SLOW)
+
+
+def test_a_verdict_counts_until_something_is_measured_for_its_graph() -> None:
+    task = product("relu")
+    verdict = Verdict("g", True, 1)
+    assert history(verdict).verdict("g", [task.key]) is verdict
+    assert history(verdict).verdict("another", [task.key]) is None
+    assert history(verdict, measured(task, FAST, 1.0)).verdict("g", [task.key]) is None
+    assert history(verdict, measured(task, FAST, 1.0)).verdict("g", ["k"]) is verdict
+
+
+def test_curves() -> None:
+    task, other = product("relu"), product("sigmoid")
+    records = [
+        measured(task, SLOW, 2.0),
+        measured(task, FAST, 1.0),
+        won(task, 0.5),
+        measured(other, SLOW, 3.0),
+    ]
+    found = curves(records, {task.key: 2, other.key: 1}, {task.key: SLOW, other.key: SLOW})
+    assert found.tasks == {task.key: [(1, 2.0), (2, 1.0)], other.key: [(3, 3.0)]}
+    assert found.model == [(0, 7.0), (2, 5.0)] and found.iterations == 3
