@@ -20,7 +20,8 @@ __all__ = ["Contest", "contest"]
 
 SESSIONS = 7  # at least: where an engine's memory lies decides 1 or 2 % of its time, load by load
 BLOCKS = 3  # of both, a session; the one that begins changes
-MOST_SECONDS = 30.0  # to go on while it is not clear who is faster
+MOST_SECONDS = 20.0  # to go on while it is not clear who is faster
+CLEAR_NOISE = 0.01  # below, no more is worth knowing
 TURN = 0.1  # seconds of a turn, at least
 LEAST_RUNS = 3  # of a turn
 PAUSE = 0.06  # seconds before a turn: the other engine's threads go on waiting actively for a while
@@ -82,7 +83,7 @@ def contest(before: Path, after: Path, threads: int, level: int) -> Contest:
         sessions.append(blocks)
         error = max(error, difference)
         ratio, noise = versus([[after / before for before, after in s] for s in sessions])
-        clear = abs(ratio - 1) > noise or noise <= LEAST_NOISE
+        clear = abs(ratio - 1) > noise or noise <= CLEAR_NOISE
         if len(sessions) >= SESSIONS and (clear or time.perf_counter() > end):
             break
     least = [min(times) for times in zip(*(block for s in sessions for block in s))]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 __all__ = ["SearchStatus", "TaskStatus"]
 
+FIRST = 8  # iterations that begin with loading and references: no time is foretold from them
+
 
 @dataclass
 class TaskStatus:
@@ -68,7 +70,9 @@ class SearchStatus:
     @property
     def left(self) -> float:
         """Seconds that the iterations left take at the speed so far; infinite at the start."""
-        return self.seconds / self.done * (self.iterations - self.done) if self.done else math.inf
+        if self.done < FIRST:
+            return math.inf
+        return self.seconds / self.done * (self.iterations - self.done)
 
     @property
     def default(self) -> float:
