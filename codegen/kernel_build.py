@@ -92,6 +92,7 @@ class WorkerPool:
         self.jobs = jobs
         self.plugins = tuple(str(Path(path).resolve()) for path in plugins)
         self._workers: list[_Worker] = []
+        self._replacing = threading.Lock()  # so that none is started while the pool is closed
 
     def start(self) -> None:
         """Start the processes without waiting for them."""
@@ -99,9 +100,10 @@ class WorkerPool:
             self._workers.append(_Worker(self.plugins))
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
-        self._workers.clear()
+        with self._replacing:
+            for worker in self._workers:
+                worker.close()
+            self._workers.clear()
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -203,9 +205,10 @@ class WorkerPool:
             status = worker.process.wait()
             late = time.monotonic() - start >= timeout
             message = f"no end after {timeout:g} s" if late else f"it died ({_ended(status)})"
-            if slot < len(self._workers):  # else the pool was closed meanwhile
-                worker.close()
-                self._workers[slot] = _Worker(self.plugins)
+            with self._replacing:
+                if slot < len(self._workers):  # else the pool was closed meanwhile
+                    worker.close()
+                    self._workers[slot] = _Worker(self.plugins)
             return Failed("Timeout" if late else "Died", message, "")
         finally:
             timer.cancel()

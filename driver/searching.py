@@ -15,6 +15,7 @@ from ..codegen.host_caches import caches
 from ..codegen.measure import measure_peak
 from ..errors import LeipError
 from ..ir.graph import Graph
+from ..ir.text import print_graph
 from ..schedules.select import Override
 from ..schedules.task import Task
 from ..search.configs import text_of
@@ -34,6 +35,7 @@ from .tuning import (
     Kernel,
     Tuned,
     apply_layouts,
+    confirmed,
     kernels_of,
     log_notes,
     override_of,
@@ -183,26 +185,56 @@ def _bound(task: Task, header: Header) -> float:
 
 
 def _proven(job: Job, tuned: Tuned, recorder: Recorder) -> Tuned:
-    """The tuned graph if its object wins against the untuned one, which is what stays otherwise."""
-    verdict = _verdict(job, tuned, recorder)
+    """The tuned graph if its object wins against what would be built without this search."""
+    earlier = recorder.history.verdict(job.digest, ())
+    proven = _earlier(job, earlier, recorder)
+    standing = proven or Tuned(job.graph, {}, ())
+    verdict = Verdict(job.digest, tuned=False, iterations=recorder.measurements, stamp=now())
+    if _same(tuned, standing):
+        reason = "no other config was faster beyond the noise"
+    else:
+        verdict = _judged(job, standing, tuned, recorder, verdict)
+        reason = verdict.message
+    rival = "the defaults"
+    if proven is not None and earlier is not None:
+        rival = "what an earlier search found"
+        if not verdict.tuned:  # that has won before, and goes on
+            verdict = dataclasses.replace(
+                earlier, iterations=verdict.iterations, stamp=verdict.stamp
+            )
+            standing = dataclasses.replace(standing, notes=(f"{rival} stays: {reason}",))
+    elif not verdict.tuned:
+        verdict = dataclasses.replace(verdict, message=reason)
+        standing = dataclasses.replace(standing, notes=(f"the defaults stay: {reason}",))
     recorder.append(verdict)
     recorder.say("done")
-    if verdict.tuned:
-        gain = f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after"
-        note = f"tuned: {1 - verdict.ratio:.1%} faster than the defaults ({gain}, in turns)"
-        return dataclasses.replace(tuned, notes=(*tuned.notes, note))
-    note = f"the defaults stay: {verdict.message}"
-    return Tuned(job.graph, {}, (*tuned.notes, note))
+    if standing.notes:
+        return dataclasses.replace(standing, notes=(*tuned.notes, *standing.notes))
+    gain = f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after"
+    note = f"tuned: {1 - verdict.ratio:.1%} faster than {rival} ({gain}, in turns)"
+    return dataclasses.replace(tuned, notes=(*tuned.notes, note))
 
 
-def _verdict(job: Job, tuned: Tuned, recorder: Recorder) -> Verdict:
-    """Both objects are built and run in turns, unless they are the same."""
-    verdict = Verdict(job.digest, tuned=False, iterations=recorder.measurements, stamp=now())
-    if tuned.graph is job.graph and not tuned.overrides:
-        message = "no other config was faster beyond the noise"
-        return dataclasses.replace(verdict, message=message)
+def _earlier(job: Job, verdict: Verdict | None, recorder: Recorder) -> Tuned | None:
+    """What an earlier search has proven, if it still holds."""
+    if verdict is None or not verdict.tuned:
+        return None
+    graph = apply_layouts(job.graph, recorder.history.layouts(job.digest))
+    overrides = confirmed(verdict, kernels_of(graph, job.build))
+    return Tuned(graph, overrides, ()) if overrides is not None else None
+
+
+def _same(one: Tuned, other: Tuned) -> bool:
+    graphs = one.graph is other.graph or print_graph(one.graph) == print_graph(other.graph)
+    return graphs and dict(one.overrides) == dict(other.overrides)
+
+
+def _judged(
+    job: Job, standing: Tuned, tuned: Tuned, recorder: Recorder, verdict: Verdict
+) -> Verdict:
+    """Both objects are built and run in turns; the verdict with what that said."""
     recorder.say("comparing")
-    before = _object(job, job.graph, {}, "untuned")
+    before = _object(job, standing.graph, standing.overrides, "untuned")
     after = _object(job, tuned.graph, tuned.overrides, "tuned")
     judge = parts().judge or contest
     result = judge(before, after, job.build.threads, job.build.level)

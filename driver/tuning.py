@@ -33,6 +33,7 @@ __all__ = [
     "Tuned",
     "Watch",
     "apply_layouts",
+    "confirmed",
     "kernels_of",
     "log_notes",
     "override_of",
@@ -126,7 +127,14 @@ def log_notes(contents: Sequence[LogContent], kernels: Sequence[Kernel], job: Jo
         found = [history.of(k.task, k.template) for k in kernels]
         known = sum(bool(h.known) for h in found)
         stale = sum(h.stale for h in found)
-        if content.header.model_hash != job.build.model.model_hash and content.records:
+        header, build = content.header, job.build
+        if (header.threads, header.level) != (build.threads, build.level) and content.records:
+            notes.append(
+                f"{content.path} is of {header.threads} threads and level {header.level}, this "
+                f"compile of {build.threads} and level {build.level}: "
+                f"{known} of {len(kernels)} tasks match"
+            )
+        if header.model_hash != build.model.model_hash and content.records:
             notes.append(
                 f"{content.path} begins with another model ({content.header.model}): it is used "
                 f"for the tasks that match, {known} of {len(kernels)}"
@@ -153,7 +161,7 @@ def replay(job: Job) -> Tuned:
     if verdict is not None and not verdict.tuned:
         notes.append(f"built with the templates' defaults, as the log says: {verdict.message}")
         return Tuned(job.graph, {}, tuple(notes))
-    if verdict is not None and (overrides := _confirmed(verdict, kernels)) is not None:
+    if verdict is not None and (overrides := confirmed(verdict, kernels)) is not None:
         return Tuned(graph, overrides, tuple(notes))
     overrides = {}
     for kernel in kernels:
@@ -167,7 +175,7 @@ def replay(job: Job) -> Tuned:
     return Tuned(graph, overrides, tuple(notes))
 
 
-def _confirmed(verdict: Verdict, kernels: Sequence[Kernel]) -> dict[str, Override] | None:
+def confirmed(verdict: Verdict, kernels: Sequence[Kernel]) -> dict[str, Override] | None:
     """The overrides of a verdict; None if one is of a template that has changed."""
     by_key = {kernel.task.key: kernel for kernel in kernels}
     overrides = {}

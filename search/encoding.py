@@ -126,9 +126,13 @@ def _flag(value: Any) -> bool:
 def _time(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError
-    if not math.isfinite(value) or value < 0:
+    try:
+        seconds = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        raise ValueError from None
+    if not math.isfinite(seconds) or seconds < 0:
         raise ValueError
-    return float(value)
+    return seconds
 
 
 def _times(value: Any) -> tuple[float, ...]:

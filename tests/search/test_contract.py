@@ -241,6 +241,24 @@ def test_the_tuned_object_must_win(tuning: Tuning) -> None:
     assert tuning.object() == tuning.object("PLAIN")
 
 
+def test_what_was_proven_stays_if_more_iterations_find_nothing(tuning: Tuning) -> None:
+    assert "tuned: 10.0% faster than the defaults" in tuning(9)
+    proven = tuning.object()
+    text = tuning(60, env={"FAKE_RATIO": "1.02"})
+    assert "note: what an earlier search found stays: " in text
+    assert tuning.object() == proven
+    tuning(0)
+    assert tuning.object() == proven
+    assert "what an earlier search found" in tuning(60)  # the rival of the next one
+
+
+def test_a_log_of_other_threads_says_so(searched: Tuning) -> None:
+    text = searched(0, "OUT", "--threads", "1")
+    assert "is of 2 threads and level 3, this compile of 1 and level 3: 0 of" in " ".join(
+        text.split()
+    )
+
+
 def findings(tuning: Tuning, out: str) -> list[dict[str, Any]]:
     """What a search measured and concluded, without the time of day."""
     kept = [line for line in tuning.lines(out) if "config" in line or "ratio" in line]
