@@ -8,11 +8,13 @@ What stands between the two marks in the document is replaced; the plot is writt
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import document
 import record
 from compare import table
 from verdicts import runner_name
@@ -21,6 +23,7 @@ DOCUMENT = record.RESULTS.parent.parent / "docs" / "performance.md"
 BEGIN = "<!-- figures: written by `make performance` -->"
 END = "<!-- end of figures -->"
 PLOT = "performance.svg"
+replaced = functools.partial(document.between, BEGIN, END)
 TWIN = "again"  # in the name of a runner of the A/A control
 
 
@@ -43,15 +46,6 @@ def section(stem: str, run: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def replaced(text: str, figures: str) -> str:
-    """A document with new figures between its marks. Raises ValueError without marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the document has no {BEGIN if not begin else END}")
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
-
-
 def bars(run: Mapping[str, Any]) -> dict[str, list[float]]:
     """Time to the best peer of each runner, model by model; NaN where it did not run."""
     names: dict[str, None] = {}
@@ -68,13 +62,7 @@ def bars(run: Mapping[str, Any]) -> dict[str, list[float]]:
 
 def plot(run: Mapping[str, Any], path: Path) -> None:
     """Bars of every runner's time to the best peer; a dash is the model's floor."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "leip"  # the same figures give the same file
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
+    figure, axes = document.pyplot().subplots(figsize=(10, 4), layout="constrained")
     series = bars(run)
     width = 0.8 / len(series)
     for index, (name, values) in enumerate(series.items()):
@@ -87,8 +75,7 @@ def plot(run: Mapping[str, Any], path: Path) -> None:
     axes.tick_params(axis="x", rotation=20)
     axes.set_ylabel("time / best peer (dotted: floor)")
     axes.legend()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    document.save(figure, path)
 
 
 def drawn(runs: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:

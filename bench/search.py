@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import document
 import numpy as np
 from search_tables import Table, kernels
 
@@ -228,13 +229,9 @@ def table_text(rows: Sequence[Row]) -> str:
 
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Median and 90th percentile of the regret, all kernels together."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "leip"  # the same figures give the same file
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    figure, axes = document.pyplot().subplots(
+        1, 2, figsize=(9, 3.6), sharey=True, layout="constrained"
+    )
     for axis, start in zip(axes, STARTS, strict=True):
         for search, color in (("leip", "C0"), ("annealing", "C1"), ("random", "C7")):
             regrets = [np.array(pooled(rows, search, start, n)) * 100 for n in PERCENTS]
@@ -248,17 +245,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("slower than the best, %")
     axes[0].legend()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-
-
-def replaced(text: str, figures: str) -> str:
-    """A document with new figures between its marks. Raises ValueError without marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the document has no {BEGIN if not begin else END}")
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+    document.save(figure, path)
 
 
 def main() -> None:
@@ -277,8 +264,9 @@ def main() -> None:
         plot(rows, args.document.parent / PLOT)
         lines = [f"- {bar}{'' if met else ' (missed)'}" for bar, met in verdicts(rows).items()]
         figures = f"{text}\n\n" + "\n".join(lines)
-        document = args.document.read_text(encoding="utf-8")
-        args.document.write_text(replaced(document, figures), encoding="utf-8")
+        old = args.document.read_text(encoding="utf-8")
+        new = document.between(BEGIN, END, old, figures)
+        args.document.write_text(new, encoding="utf-8")
     sys.exit(0 if all(bars.values()) else 1)
 
 

@@ -20,11 +20,11 @@ SEED = 1
 
 def slow(template: Template, task: Task) -> Knobs | None:
     """The replaced default; None keeps the template's own."""
-    return _drawn(template.name, task.text, template)
+    return _drawn(template, task.text)
 
 
 @functools.cache
-def _drawn(_name: str, text: str, template: Template) -> Knobs | None:
+def _drawn(template: Template, text: str) -> Knobs | None:
     task = Task.parse(text)
     cost: Any = template.model(task)
     points = list(template.points(task))
