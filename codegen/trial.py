@@ -29,8 +29,9 @@ from typing import Any, cast
 from ..errors import TargetError
 from ..runtime import sources
 from ..schedules.task import Task
+from ..schedules.template import config_text
 from ..search.measurer import Outcome, Trial
-from ..search.record import Config, Status
+from ..search.record import Status
 from . import link
 from .cache import KernelCache
 from .cold import copies_for, last_level_cache
@@ -43,7 +44,7 @@ from .toolchain import Toolchain, find_toolchain, run_compiler
 from .trial_errands import BuildTrial, Prepare, Prepared, TrialKernel
 from .trial_worker import Batch, Result, Run
 
-__all__ = ["TrialLimits", "TrialMeasurer", "config_text"]
+__all__ = ["TrialLimits", "TrialMeasurer"]
 
 TRIAL_SOURCE = Path(__file__).parent / "trial.c"
 VERSION_SCRIPT = "{ global: trial_*; __tvm_ffi_*; local: *; };\n"
@@ -65,15 +66,6 @@ class TrialLimits:
     run: float = 10.0
     memory: int = 1 << 30
     reference: float = 600.0
-
-
-def config_text(config: Config) -> str:
-    """A config as `Knobs.from_text` reads it."""
-    spelled = {
-        name: ("no", "yes")[value] if isinstance(value, bool) else str(value)
-        for name, value in config.items()
-    }
-    return ",".join(f"{name}={value}" for name, value in spelled.items())
 
 
 @dataclass(frozen=True)

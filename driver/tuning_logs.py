@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import LeipError, UsageError
+from ..schedules.template import config_text
 from ..search.log import TuningLog, read_log, write_log
 from ..search.record import Challenge, Measurement, Record, Status, TaskText, Verdict
 from .reports import TaskRow, TuningLogReport
@@ -126,12 +127,8 @@ def _row(key: str, text: str, found: list[Measurement], won: Challenge | None) -
         failed=len(found) - len(good),
         first=first,
         best=min(times, default=first),
-        config=",".join(f"{name}={_spelled(value)}" for name, value in chosen.items()),
+        config=config_text(chosen),
     )
-
-
-def _spelled(value: int | bool | str) -> str:
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 def _name(text: str) -> str:

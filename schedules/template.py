@@ -29,6 +29,7 @@ __all__ = [
     "NotApplicable",
     "Pack",
     "Template",
+    "config_text",
     "knob",
     "require",
 ]
@@ -94,9 +95,7 @@ class Knobs:
 
     def to_text(self) -> str:
         """Canonical text; `from_text` is the inverse."""
-        return ",".join(
-            f"{f.name}={_spell(getattr(self, f.name))}" for f in dataclasses.fields(self)
-        )
+        return config_text({f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
 
     @classmethod
     def from_text(cls, text: str, base: Knobs | None = None) -> Knobs:
@@ -119,8 +118,13 @@ class Knobs:
         return self.to_text()
 
 
-def _spell(value: Any) -> str:
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+def config_text(config: Mapping[str, int | bool | str]) -> str:
+    """Knobs by name as `Knobs.from_text` reads them; nothing need be known of their template."""
+    spelled = {
+        name: ("no", "yes")[value] if isinstance(value, bool) else str(value)
+        for name, value in config.items()
+    }
+    return ",".join(f"{name}={value}" for name, value in spelled.items())
 
 
 def _read(name: str, text: str, like: Any) -> Any:

@@ -14,7 +14,7 @@ import pytest
 
 from leip.codegen.kernel_build import WorkerPool
 from leip.codegen.resolver import resolve
-from leip.codegen.trial import TrialLimits, TrialMeasurer, config_text
+from leip.codegen.trial import TrialLimits, TrialMeasurer
 from leip.errors import TargetError
 from leip.ir.parse import parse_graph
 from leip.schedules import select
@@ -121,10 +121,6 @@ def test_code_for_another_machine_is_an_error(measurer: TrialMeasurer) -> None:
     task = task_of(RELU, target="llvm -mcpu=cortex-a72 -mtriple=aarch64-linux-gnu")
     with pytest.raises(TargetError, match="cannot run here"):
         list(measurer.measure([Trial(task.text, select.GENERIC, {})]))
-
-
-def test_configs_as_text() -> None:
-    assert config_text({"a": 1, "b": True, "c": "rows", "d": False}) == "a=1,b=yes,c=rows,d=no"
 
 
 SCRIPT = """

@@ -13,7 +13,7 @@ from leip.ir.ops import ReduceAttrs, SoftmaxAttrs, TransposeAttrs
 from leip.schedules import select as selection
 from leip.schedules.select import GENERIC, Override, select, templates
 from leip.schedules.task import Task
-from leip.schedules.template import InvalidConfig, Knobs, Template, knob
+from leip.schedules.template import InvalidConfig, Knobs, Template, config_text, knob
 
 ROWS = TensorType(DType.F32, (4, 64, 64))
 IMAGE = TensorType(DType.F32, (1, 32, 8, 8), Layout.parse("NCHW16c"))
@@ -32,6 +32,10 @@ def test_config_text_reads_back() -> None:
     assert Example.from_text(config.to_text()) == config
     assert Example.from_text("tile=8") == Example(tile=8)
     assert Example.from_text("tile=8", config) == dataclasses.replace(config, tile=8)
+
+
+def test_configs_as_text() -> None:
+    assert config_text({"a": 1, "b": True, "c": "rows", "d": False}) == "a=1,b=yes,c=rows,d=no"
 
 
 @pytest.mark.parametrize("text", ["tiles=2", "tile=two", "packed=maybe"])
