@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 
 from ..search.configs import config_of, text_of
@@ -17,19 +16,15 @@ from ..search.record import (
     TaskText,
     TransformTime,
     Verdict,
+    now,
 )
 from ..search.sources import source_of
 from ..search.status import SearchStatus, TaskStatus
 from .tuning import Kernel, Watch
 
-__all__ = ["Recorder", "default_trial", "now"]
+__all__ = ["Recorder", "default_trial"]
 
 BATCH = 8  # kernels that are built together
-
-
-def now() -> str:
-    """The time, UTC, ISO 8601."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class Recorder:

@@ -22,13 +22,13 @@ from ..search.configs import text_of
 from ..search.knob_space import KnobSpace
 from ..search.log import FOLDER, NAME, TuningLog, read_log
 from ..search.measurer import Measurer
-from ..search.record import Header, Verdict
+from ..search.record import Header, Verdict, now
 from ..search.registry import parts
 from ..search.sources import source_of
 from ..search.tuner import TuneTask
 from .given_logs import check_target
 from .layout_choice import choose_layouts
-from .recorder import Recorder, now
+from .recorder import Recorder
 from .search_parts import make_measurer, make_tuner
 from .tuning import (
     Job,

@@ -5,6 +5,7 @@ Only measurements have the key `config`. Every record says what it is by `kind`.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,9 +21,15 @@ __all__ = [
     "TaskText",
     "TransformTime",
     "Verdict",
+    "now",
 ]
 
 Config = Mapping[str, int | bool | str]
+
+
+def now() -> str:
+    """The stamp of a record that is made now: UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class Status(StrEnum):

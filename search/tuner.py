@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import math
 import statistics
@@ -12,7 +11,7 @@ from typing import Protocol
 
 from .measurer import Measurer, Outcome, Trial
 from .proposer import Proposer, ProposerFactory
-from .record import Challenge, Config, Measurement, Status
+from .record import Challenge, Config, Measurement, Status, now
 from .scheduler import Scheduler, TaskState
 from .space import SearchSpace
 
@@ -104,10 +103,6 @@ class Silent:
     def challenged(self, task: int, record: Challenge) -> None: ...
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-
-
 @dataclass
 class _State:
     """A task while it is tuned."""
@@ -184,7 +179,7 @@ class Tuner:
         observer: Observer | None = None,
         seed: int = 0,
         batch: int = 4,
-        clock: Callable[[], str] = _now,
+        clock: Callable[[], str] = now,
     ) -> None:
         self._measurer, self._scheduler = measurer, scheduler
         self._observer: Observer = observer if observer is not None else Silent()
