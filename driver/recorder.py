@@ -106,15 +106,9 @@ class Recorder:
             batch = kernels[begin : begin + BATCH]
             trials = [default_trial(kernel) for kernel in batch]
             for kernel, trial, outcome in zip(batch, trials, measurer.measure(trials)):
-                record = Measurement(
-                    task=kernel.task.key,
-                    template=kernel.template.name,
-                    source=source_of(kernel.template, kernel.task),
-                    config=trial.config,
-                    status=outcome.status,
-                    times=outcome.times if outcome.status is Status.OK else (),
-                    message=outcome.message,
-                    stamp=now(),
+                source = source_of(kernel.template, kernel.task)
+                record = outcome.measurement(
+                    kernel.task.key, trial.template, source, trial.config, now()
                 )
                 self._write(kernel, record)
                 self.say(phase)

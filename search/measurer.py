@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .record import Config, Status
+from .record import Config, Measurement, Status
 
 __all__ = ["Measurer", "Outcome", "Trial"]
 
@@ -33,6 +33,13 @@ class Outcome:
     status: Status
     times: tuple[float, ...] = ()
     message: str = ""
+
+    def measurement(
+        self, task: str, template: str, source: str, config: Config, stamp: str
+    ) -> Measurement:
+        """The record of it: `task` is the task's key, all else as in `Measurement`."""
+        times = self.times if self.status is Status.OK else ()
+        return Measurement(task, template, source, config, self.status, times, self.message, stamp)
 
 
 class Measurer(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .measurer import Measurer, Outcome, Trial
+from .measurer import Measurer, Trial
 from .proposer import Proposer, ProposerFactory
 from .record import Challenge, Config, Measurement, Status, now
 from .scheduler import Scheduler, TaskState
@@ -223,13 +223,17 @@ class Tuner:
     def _turn(self, index: int, count: int) -> int:
         """Measure up to `count` points of a task; how many there were."""
         state = self._states[index]
+        space = state.task.space
         points = self._next_points(state, count)
         if not points:
             state.done = True
             return 0
         outcomes = self._measurer.measure([self._trial(state, point) for point in points])
         for point, outcome in zip(points, outcomes, strict=True):
-            record = self._record(state, point, outcome)
+            config = space.config(point)
+            record = outcome.measurement(
+                space.task, space.template, state.task.source, config, self._clock()
+            )
             state.learn(point, record.seconds)
             self._observer.measured(index, record)
         best = min(points, key=lambda point: (state.seconds[point], point))
@@ -279,19 +283,6 @@ class Tuner:
     def _trial(self, state: _State, point: int) -> Trial:
         space = state.task.space
         return Trial(state.task.text, space.template, space.config(point))
-
-    def _record(self, state: _State, point: int, outcome: Outcome) -> Measurement:
-        space = state.task.space
-        return Measurement(
-            task=space.task,
-            template=space.template,
-            source=state.task.source,
-            config=space.config(point),
-            status=outcome.status,
-            times=outcome.times if outcome.status is Status.OK else (),
-            message=outcome.message,
-            stamp=self._clock(),
-        )
 
 
 def _versus(old: Sequence[float], new: Sequence[float]) -> tuple[float, float]:
