@@ -42,14 +42,9 @@ def summary(path: Path) -> TuningLogReport:
             verdict = _sentence(record)
     rows = [_row(key, texts.get(key, ""), found, won.get(key)) for key, found in measured.items()]
     rows.sort(key=lambda row: (-row.measured, row.task))
-    header = content.header
     facts = {
-        "model": header.model,
-        "target": header.target,
-        "threads, level": f"{header.threads}, {header.level}",
-        "machine": ", ".join(f"{name} {value}" for name, value in header.machine.items()),
-        "leip, TVM": f"{header.leip}, {header.tvm}",
-        "begun": header.stamp,
+        "model": content.header.model,
+        **content.header.facts,
         "measurements": str(len(content.measurements)),
         "last verdict": verdict or "none",
     }

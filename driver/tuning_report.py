@@ -13,7 +13,7 @@ from ..search.configs import config_of, text_of
 from ..search.curves import Curve, Curves, curves
 from ..search.history import History
 from ..search.log import LogContent
-from ..search.record import Header, Verdict
+from ..search.record import Verdict
 from .tuning import Kernel
 
 __all__ = ["REPORT", "write_report"]
@@ -72,7 +72,7 @@ def write_report(content: LogContent, kernels: Sequence[Kernel], verdict: Verdic
     page = template.render(
         model=content.header.model,
         verdict=_sentence(verdict),
-        facts=_facts(content.header, lines),
+        facts={**content.header.facts, "iterations": str(lines.iterations)},
         model_plot=_line_plot(lines.model, lines.iterations, 1000, 320) if lines.model else "",
         kernels_plot=_bar_plot(rows) if rows else "",
         kernels=rows,
@@ -106,18 +106,6 @@ def _sentence(verdict: Verdict | None) -> str:
         f"The tuned object takes {verdict.ratio:.1%} of the untuned one's time: "
         f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after."
     )
-
-
-def _facts(header: Header, lines: Curves) -> list[tuple[str, str]]:
-    machine = ", ".join(f"{name} {value}" for name, value in header.machine.items())
-    return [
-        ("target", header.target),
-        ("threads, level", f"{header.threads}, {header.level}"),
-        ("machine", machine),
-        ("leip, TVM", f"{header.leip}, {header.tvm}"),
-        ("begun", header.stamp),
-        ("iterations", str(lines.iterations)),
-    ]
 
 
 def _line_plot(curve: Curve, iterations: int, width: int, height: int) -> str:

@@ -69,6 +69,17 @@ class Header:
     tvm: str
     stamp: str
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """All but the model, for people."""
+        return {
+            "target": self.target,
+            "threads, level": f"{self.threads}, {self.level}",
+            "machine": ", ".join(f"{name} {value}" for name, value in self.machine.items()),
+            "leip, TVM": f"{self.leip}, {self.tvm}",
+            "begun": self.stamp,
+        }
+
 
 @dataclass(frozen=True)
 class Measurement:
