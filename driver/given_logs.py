@@ -9,7 +9,7 @@ from pathlib import Path
 from ..codegen.resolver import runs_here
 from ..errors import TargetError, UsageError
 from ..ir.target import Target
-from ..search.log import FOLDER, LogContent, find_log, read_log
+from ..search.log import FOLDER, LogContent, find_log, is_begun, read_log
 from .options import CompileOptions
 
 __all__ = ["GivenLogs", "check_target", "given_logs"]
@@ -50,11 +50,15 @@ def given_logs(options: CompileOptions, target: Target) -> GivenLogs:
             str(options.output_path / FOLDER),
             "search first, for example with iterations:300, or give a log with --tuning_log",
         )
-    paths = [path for path in options.tuning_logs if own is None or not _same_file(path, own)]
-    others = tuple(read_log(path) for path in paths)
+    # by what they are: one that is given twice counts once
+    paths = {os.path.realpath(path): path for path in reversed(options.tuning_logs)}
+    if own is not None:
+        paths.pop(os.path.realpath(own), None)
+    others = tuple(read_log(path) for path in reversed(paths.values()))
     for content in others:
         check_target(content, target)
-    if own is not None and os.path.getsize(own):  # an empty one is begun anew
+    # a search begins one anew in which nothing stands
+    if own is not None and (options.iterations == 0 or is_begun(own)):
         check_target(read_log(own), target)
     return GivenLogs(own, others)
 
@@ -68,7 +72,3 @@ def check_target(content: LogContent, target: Target) -> None:
             str(content.path),
             "give the --target that it was made for, or leave this log out",
         )
-
-
-def _same_file(path: Path, other: Path) -> bool:
-    return os.path.realpath(path) == os.path.realpath(other)

@@ -183,26 +183,32 @@ def usable_cpus() -> int:
 
 
 def parse_optimization(texts: Sequence[str]) -> Optimization:
-    """Repeated `--optimization category:…`; of each category the last one wins.
+    """Repeated `--optimization category:…`.
 
     Raises:
-        UsageError: Another form, a level that does not exist, or a category that is not in this
-            version (`cuda`).
+        UsageError: Another form, a level that does not exist, something said in two ways, or a
+            category that is not in this version (`cuda`).
     """
-    level, iterations = levels.DEFAULT, None
+    numbers: dict[str, int] = {}
     for text in texts:
-        items = dict(_pair(item, text) for item in text.split(","))
+        items = _items(text)
         category = items.pop("category", "")
         if category == "kernel":
-            level = _level(items, text)
+            number = _level(items, text)
         elif category == "graph":
-            iterations = _iterations(items, text)
+            number = _iterations(items, text)
         elif category == "cuda":
             _one_of(items, "enabled", ("true", "false"), text)
             raise UsageError(f"category:cuda is not in this version ({text})", _OPTIMIZATION, _FORM)
         else:
             raise UsageError(f"unknown category {category!r} in {text!r}", _OPTIMIZATION, _FORM)
-    return Optimization(level, iterations)
+        if (before := numbers.setdefault(category, number)) != number:
+            raise UsageError(
+                f"category:{category} is given with {before} and with {number}",
+                _OPTIMIZATION,
+                "give each category once",
+            )
+    return Optimization(numbers.get("kernel", levels.DEFAULT), numbers.get("graph"))
 
 
 def parse_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -232,11 +238,18 @@ def _check_level(level: int, flag: str, hint: str) -> None:
         raise UsageError(f"level {level!r} does not exist", flag, hint)
 
 
-def _pair(item: str, text: str) -> tuple[str, str]:
-    key, colon, value = item.strip().partition(":")
-    if not colon:
-        raise UsageError(f"{item!r} in {text!r} is not of the form key:value", _OPTIMIZATION, _FORM)
-    return key, value
+def _items(text: str) -> dict[str, str]:
+    """The values of `key:value,…` by key."""
+    items: dict[str, str] = {}
+    for item in text.split(","):
+        key, colon, value = item.strip().partition(":")
+        if not colon:
+            message = f"{item!r} in {text!r} is not of the form key:value"
+            raise UsageError(message, _OPTIMIZATION, _FORM)
+        if key in items:
+            raise UsageError(f"{key!r} stands twice in {text!r}", _OPTIMIZATION, _FORM)
+        items[key] = value
+    return items
 
 
 def _level(items: dict[str, str], text: str) -> int:

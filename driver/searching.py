@@ -62,7 +62,7 @@ def search(job: Job) -> Tuned:
     """
     own, others = job.logs.own, job.logs.others
     path = own or job.options.output_path.absolute() / FOLDER / NAME
-    with TuningLog(path, _header(job, fresh=own is None)) as log:
+    with TuningLog(path, lambda: _header(job)) as log:
         check_target(log.content, job.build.target)
         recorder = Recorder(log, others, job.options.iterations or 0, job.watch)
         notes = log_notes([*others, log.content], kernels_of(job.graph, job.build), job)
@@ -84,7 +84,7 @@ def search(job: Job) -> Tuned:
     return tuned
 
 
-def _header(job: Job, fresh: bool) -> Header:
+def _header(job: Job) -> Header:
     build = job.build
     return Header(
         model=job.name,
@@ -92,7 +92,7 @@ def _header(job: Job, fresh: bool) -> Header:
         target=str(build.target),
         threads=build.threads,
         level=build.level,
-        machine=_machine(build.threads) if fresh else {},
+        machine=_machine(build.threads),
         leip=__version__,
         tvm=package_version("apache-tvm"),
         stamp=now(),

@@ -90,7 +90,7 @@ def prune(path: Path, keep: int | None = None) -> TuningLogReport:
         OutputError: It cannot be written, or somebody writes it.
     """
     content = read_log(path)
-    with TuningLog(path, content.header) as log:
+    with TuningLog(path, lambda: content.header) as log:
         content = log.content
         records = _once(content.records)
         fresh = _without_stale(records)

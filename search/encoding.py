@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ _KINDS: dict[str, type] = {
     "layouts": LayoutChoice,
     "verdict": Verdict,
 }
+# halves of characters, but for those that stand for bytes of names that are no text
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -69,7 +72,8 @@ def decode_header(line: str) -> Header:
 
 
 def _line(items: Mapping[str, Any]) -> str:
-    return json.dumps(items, ensure_ascii=False, allow_nan=False, separators=(", ", ": ")) + "\n"
+    text = json.dumps(items, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+    return _HALF.sub("\ufffd", text) + "\n"
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -108,6 +112,7 @@ def _made(kind: type, items: Mapping[str, Any]) -> Any:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
+    value.encode("utf-8", "surrogateescape")  # raises ValueError: half a character
     return value
 
 
@@ -151,15 +156,13 @@ def _mapping(read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
     def reader(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise TypeError
-        return {name: read(item) for name, item in value.items()}
+        return {_text(name): read(item) for name, item in value.items()}
 
     return reader
 
 
 def _knob(value: Any) -> int | bool | str:
-    if not isinstance(value, int | str):
-        raise TypeError
-    return value
+    return value if isinstance(value, int) else _text(value)
 
 
 # by the annotations of record.py, which are text

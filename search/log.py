@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,16 @@ from ..ir.whole_file import write_whole
 from .encoding import FORMAT, decode, decode_header, encode, encode_header
 from .record import Header, Measurement, Record
 
-__all__ = ["FOLDER", "NAME", "LogContent", "TuningLog", "find_log", "read_log", "write_log"]
+__all__ = [
+    "FOLDER",
+    "NAME",
+    "LogContent",
+    "TuningLog",
+    "find_log",
+    "is_begun",
+    "read_log",
+    "write_log",
+]
 
 FOLDER = "optimization_artifacts"  # in a compile's output folder
 NAME = "tuning.json"
@@ -74,17 +83,22 @@ def find_log(output: Path) -> Path | None:
     return found[0] if found else None
 
 
+def is_begun(path: Path) -> bool:
+    """Whether anything stands in a log: not if its maker was killed in the first line.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    return not _is_torn(_read(path))
+
+
 def read_log(path: Path) -> LogContent:
     """Read a log; nobody is kept from writing to it meanwhile.
 
     Raises:
         UsageError: The file cannot be read, or its first line is no header of this format.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the tuning log cannot be read: {error.strerror}", str(path)) from None
-    return _content(path, data)
+    return _content(path, _read(path))
 
 
 def write_log(path: Path, header: Header, records: Sequence[Record]) -> None:
@@ -93,13 +107,24 @@ def write_log(path: Path, header: Header, records: Sequence[Record]) -> None:
     write_whole(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the tuning log cannot be read: {error.strerror}", str(path)) from None
+
+
 def _content(path: Path, data: bytes) -> LogContent:
+    if _is_torn(data):
+        raise UsageError(
+            "nothing stands in this tuning log, not even a whole first line",
+            str(path),
+            "delete it; a search begins the log of its --output_path anew",
+        )
     lines = data.decode("utf-8", "surrogateescape").split("\n")
     unfinished = bool(lines[-1])  # a whole file ends with a newline
     if not unfinished:
         lines.pop()
-    if not lines:
-        raise UsageError("the tuning log is empty", str(path), "delete it")
     try:
         header = decode_header(lines[0])
     except ValueError as error:
@@ -122,11 +147,11 @@ def _content(path: Path, data: bytes) -> LogContent:
 class TuningLog:
     """A log that is open for writing; nobody else can open it so meanwhile.
 
-        with TuningLog(path, header) as log:
+        with TuningLog(path, make_header) as log:
             log.append(record)
 
-    The file is made with `header` if there is none. The lock goes with the process: it is not
-    handed on to those that it starts.
+    The file is begun with what `make_header` gives if nothing stands in it. The lock goes with the
+    process: it is not handed on to those that it starts.
 
     Attributes:
         path: The file.
@@ -137,7 +162,7 @@ class TuningLog:
         UsageError: It is no log of this format.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, make_header: Callable[[], Header]) -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +170,7 @@ class TuningLog:
         except OSError as error:
             raise self._explain(error) from None
         try:
-            self.content = self._begin(header)
+            self.content = self._begin(make_header)
         except BaseException:
             self.close()
             raise
@@ -170,9 +195,10 @@ class TuningLog:
     ) -> None:
         self.close()
 
-    def _begin(self, header: Header) -> LogContent:
+    def _begin(self, make_header: Callable[[], Header]) -> LogContent:
         data = self.path.read_bytes()
         if _is_torn(data):  # new, or its maker was killed in the first line: nothing is lost
+            header = make_header()
             os.ftruncate(self._file, 0)
             self._write(encode_header(header))
             return LogContent(self.path, header, ())

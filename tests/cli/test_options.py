@@ -44,7 +44,7 @@ def test_other_short_flags_are_left_alone() -> None:
         ([], 3),
         (["category:kernel,level:1"], 1),
         (["category:kernel,level:4"], 4),
-        (["category:kernel,level:1", "category:kernel,level:2"], 2),
+        (["category:kernel,level:2", "level:2,category:kernel"], 2),
     ],
 )
 def test_kernel_levels(texts: list[str], level: int) -> None:
@@ -56,12 +56,27 @@ def test_kernel_levels(texts: list[str], level: int) -> None:
     [
         (["category:graph,iterations:0"], 0),
         (["category:graph,iterations:30000"], 30000),
-        (["category:graph,iterations:5", "category:graph,iterations:7"], 7),
+        (["category:graph,iterations:7", "category:graph,iterations:7"], 7),
     ],
 )
 def test_iterations(texts: list[str], iterations: int) -> None:
     both = parse_optimization(["category:kernel,level:4", *texts])
     assert both == Optimization(4, iterations)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["graph,iterations:3", "graph,iterations:4"], "graph is given with 3 and with 4"),
+        (["kernel,level:2", "graph,iterations:3", "kernel,level:4"], "kernel is given with 2 and"),
+        (["graph,iterations:3,iterations:4"], "'iterations' stands twice"),
+        (["graph,iterations:3,category:kernel"], "'category' stands twice"),
+    ],
+)
+def test_what_is_said_in_two_ways_is_refused(cli: Cli, texts: list[str], message: str) -> None:
+    words = [word for text in texts for word in ("--optimization", f"category:{text}")]
+    error = cli.fails(2, "compile", "--input_path", "m.onnx", "--output_path", "OUT", *words)
+    assert message in error and "where: --optimization" in error
 
 
 @pytest.mark.parametrize(

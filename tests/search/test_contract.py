@@ -1,176 +1,36 @@
 """`category:graph,iterations:N` as a user meets it: through the command line, with real compiles.
 
-What kernels take is made up where the test is not about measuring (`fake_measurer.py`).
+What kernels take is made up where the test is not about measuring (`fake_measurer.py`). What
+else may happen is in `test_mishaps.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
-import runpy
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from command_line import Cli
 from models import builders
+from tuning_runs import Tuning, processes_of
 
 import leip
-from leip.cli.main import main
 from leip.plugin import register_search
 from leip.schedules.select import select
 from leip.schedules.task import Task
-from leip.search import registry
 from leip.search.knob_space import KnobSpace
 from leip.search.log import TuningLog, read_log
 from leip.search.random_search import RandomSearch
 from leip.search.record import TaskText, Verdict
 
-FAKE = Path(__file__).parent / "fake_measurer.py"
 ARM = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
-
-
-class Inside(Cli):
-    """Runs `leip` in this process: no second of loading TVM for each of many runs."""
-
-    def __call__(
-        self, *words: str | Path, env: dict[str, str] | None = None, timeout: float = 300
-    ) -> subprocess.CompletedProcess[str]:
-        printed, errors = io.StringIO(), io.StringIO()
-        with (
-            contextlib.chdir(self.folder),
-            pytest.MonkeyPatch.context() as patch,
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(errors),
-        ):
-            for name, value in (env or {}).items():
-                patch.setenv(name, value)
-            code = main([str(word) for word in words])
-        return subprocess.CompletedProcess(words, code, printed.getvalue(), errors.getvalue())
-
-
-class Tuning:
-    """Compiles a small model into OUT, with or without a search."""
-
-    def __init__(self, cli: Cli, model: Path) -> None:
-        self.cli, self.model = cli, model
-
-    def words(self, iterations: int | None, out: str, *more: object) -> list[str]:
-        words = ["compile", "--input_path", self.model, "--output_path", out, "--threads", "2"]
-        words += ["--jobs", "1", *more]
-        if not isinstance(self.cli, Inside):
-            words += ["--plugin", FAKE]
-        if iterations is not None:
-            words += ["--optimization", f"category:graph,iterations:{iterations}"]
-        return list(map(str, words))
-
-    def __call__(
-        self,
-        iterations: int | None,
-        out: str = "OUT",
-        *more: object,
-        env: dict[str, str] | None = None,
-    ) -> str:
-        """Compile; gives what was printed."""
-        done = self.cli(*self.words(iterations, out, *more), env=env)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def fails(self, code: int, iterations: int, out: str = "OUT", *more: object) -> str:
-        return self.cli.fails(code, *self.words(iterations, out, *more))
-
-    def log(self, out: str = "OUT") -> Path:
-        """The only `.json` beside the object."""
-        (path,) = (self.cli.folder / out / "optimization_artifacts").glob("*.json")
-        return path
-
-    def lines(self, out: str = "OUT") -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log(out).read_text().splitlines()]
-
-    def measured(self, out: str = "OUT") -> int:
-        return sum("config" in line for line in self.lines(out))
-
-    def object(self, out: str = "OUT") -> bytes:
-        return (self.cli.folder / out / "modelLibrary.so").read_bytes()
-
-    @contextlib.contextmanager
-    def running(self, iterations: int, enough: int, *more: object) -> Iterator[subprocess.Popen]:
-        """A search in the background that has written so many measurements."""
-        environment = {**os.environ, "FAKE_DELAY": "0.05"}
-        with subprocess.Popen(
-            [sys.executable, "-m", "leip.cli.main", *self.words(iterations, "OUT", *more)],
-            cwd=self.cli.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            try:
-                log = self.cli.folder / "OUT" / "optimization_artifacts" / "tuning.json"
-                while not log.exists() or log.read_bytes().count(b'"config"') < enough:
-                    assert process.poll() is None, process.communicate()
-                    time.sleep(0.01)
-                yield process
-            finally:
-                process.kill()
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three kernels: a convolution, a pool, a product of 64 columns."""
-    b = builders.Builder("small")
-    x = b.node("Relu", b.conv("image", (3, 16), 3, pad=1))
-    x = b.node("Flatten", b.node("GlobalAveragePool", x), axis=1)
-    x = b.node("Gemm", x, b.random((64, 16), 0.2), b.random((64,), 0.1, "bias"), transB=1)
-    made = b.finish(
-        [("image", builders.TensorProto.FLOAT, [1, 3, 12, 12])],
-        [(x, "logits", builders.TensorProto.FLOAT, [1, 64])],
-    )
-    return builders.save(made, tmp_path_factory.mktemp("models") / "small.onnx")
-
-
-@pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process kernels take what `fake_measurer.py` makes up."""
-    monkeypatch.setattr(registry, "_parts", registry.Parts())
-    runpy.run_path(str(FAKE))
-
-
-@pytest.fixture
-def tuning(tmp_path: Path, model: Path, made_up: None) -> Tuning:
-    return Tuning(Inside(tmp_path), model)
-
-
-@pytest.fixture
-def outside(cli: Cli, model: Path) -> Tuning:
-    """Every run in a process of its own."""
-    return Tuning(cli, model)
-
-
-@pytest.fixture
-def searched(tuning: Tuning, found: Path) -> Tuning:
-    """In its OUT a search of 60 iterations was made."""
-    shutil.copytree(found, tuning.cli.folder / "OUT")
-    return tuning
-
-
-@pytest.fixture(scope="session")
-def found(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of a search of 60 iterations."""
-    tuning = Tuning(Cli(tmp_path_factory.mktemp("found")), model)
-    tuning(60)
-    return tuning.cli.folder / "OUT"
 
 
 # --- N, N more, 0 ---------------------------------------------------------------------------------
@@ -343,7 +203,7 @@ def test_an_unterminated_line_is_closed_before_appending(searched: Tuning) -> No
 
 def test_a_second_writer_is_refused(searched: Tuning) -> None:
     content = read_log(searched.log())
-    with TuningLog(searched.log(), content.header):
+    with TuningLog(searched.log(), lambda: content.header):
         assert "another process writes this tuning log" in searched.fails(1, 2)
         searched(0)  # reading is free
         words = ("tune-log", "prune", searched.log())
@@ -519,17 +379,6 @@ def test_tune_log(searched: Tuning) -> None:
 
 
 # --- with real measurements -----------------------------------------------------------------------
-
-
-def processes_of(session: int) -> list[int]:
-    """Processes of a session, from /proc."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session and fields[0] != "Z":
-                found.append(int(path.parent.name))
-    return found
 
 
 def test_real_measurements(cli: Cli, model: Path) -> None:

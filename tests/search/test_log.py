@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -45,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def write(path: Path, records: list[Record]) -> None:
-    with TuningLog(path, HEADER) as log:
+    with TuningLog(path, lambda: HEADER) as log:
         for record in records:
             log.append(record)
 
@@ -84,6 +85,8 @@ def test_a_log_is_read_as_it_was_written(path: Path) -> None:
         (encode(OK).replace('"ok"', '"great"'), "status cannot be 'great'"),
         (encode(OK).replace('"ok"', '"crash"'), "status 'crash' with 2 times"),
         (encode(OK).replace("true", "null"), "config cannot be"),
+        (encode(BAD).replace("off", "\\ud800"), "message cannot be"),
+        (encode(OK).replace('"x"', '"\\udfff"'), "config cannot be"),
         ("[" * 100_000, "no JSON"),
     ],
 )
@@ -108,6 +111,11 @@ def test_a_log_that_was_cut_anywhere_goes_on(path: Path, cut: int) -> None:
     kept = [BAD] if cut == 1 else []
     assert list(content.records) == [OK, *kept, OK]
     assert [number for number, _ in content.damaged] == ([] if cut == 1 else [3])
+
+
+def test_half_a_character_in_a_message_is_replaced(path: Path) -> None:
+    write(path, [dataclasses.replace(BAD, message="half \ud800 of one, and bytes \udcff")])
+    assert read_log(path).records[0].message == "half \ufffd of one, and bytes \udcff"  # type: ignore[union-attr]
 
 
 def test_bytes_that_are_no_text(path: Path) -> None:
@@ -149,7 +157,7 @@ import pathlib, sys, time
 from leip.search.log import TuningLog
 from leip.search.record import Header
 header = Header("m", "h", "t", 1, 1, {{}}, "", "", "")
-with TuningLog(pathlib.Path({str(path)!r}), header):
+with TuningLog(pathlib.Path({str(path)!r}), lambda: header):
     print("open", flush=True)
     time.sleep(60)
 """
@@ -164,7 +172,7 @@ with TuningLog(pathlib.Path({str(path)!r}), header):
 
 
 def test_processes_that_are_started_do_not_hold_the_lock(path: Path) -> None:
-    with TuningLog(path, HEADER):
+    with TuningLog(path, lambda: HEADER):
         child = subprocess.Popen(
             [sys.executable, "-c", "print(flush=True); input()"],
             stdin=subprocess.PIPE,
