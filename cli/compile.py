@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -134,7 +135,8 @@ def command(
             result = driver.compile_with(options, report, view)
     except KeyboardInterrupt as stop:
         if str(stop):  # a search says what it has kept
-            print(stop, file=sys.stderr)
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                print(stop, file=sys.stderr)
         raise
     closing_table(result)
 

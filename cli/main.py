@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams.discard_output()
         return 0
     except (KeyboardInterrupt, typer.Abort):
-        return interrupted()
+        return interrupted(interrupts.which())
     except Exception as error:  # the last net: no traceback reaches a user unasked
         if hasattr(error, "format_message"):
             return _usage(error)

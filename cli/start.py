@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> int:
@@ -17,7 +19,8 @@ def main() -> int:
         return interrupted()
 
 
-def interrupted() -> int:
-    """Say so. Returns the exit code."""
-    print("interrupted", file=sys.stderr)
-    return INTERRUPTED
+def interrupted(number: int = signal.SIGINT) -> int:
+    """Say which signal ended the command. Returns the exit code, which is a shell's for it."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print("interrupted" if number == signal.SIGINT else "terminated", file=sys.stderr)
+    return 128 + number

@@ -42,6 +42,7 @@ from .plan import is_serial
 from .resolver import runs_here
 from .toolchain import Toolchain, find_toolchain, run_compiler
 from .trial_errands import BuildTrial, Prepare, Prepared, TrialKernel
+from .trial_folder import TrialFolder
 from .trial_worker import Batch, Result, Run
 
 __all__ = ["TrialLimits", "TrialMeasurer"]
@@ -103,7 +104,8 @@ class TrialMeasurer:
         self._distance = last_level_cache()  # bytes read between two uses of a weight
         if model_weights is not None:
             self._distance = min(self._distance, model_weights)
-        self._folder = Path(tempfile.mkdtemp(prefix="leip-trial-"))
+        self._owned = TrialFolder()
+        self._folder = self._owned.path
         self._linker: _Linker | None = None
         self._runner = _Runner(self._folder)
         self._tasks: dict[str, _Known] = {}
@@ -117,7 +119,7 @@ class TrialMeasurer:
 
     def close(self) -> None:
         self._runner.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._owned.close()
 
     # --- the protocol -------------------------------------------------------------------------
 

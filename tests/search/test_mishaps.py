@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from tuning_runs import Tuning
+from command_line import Cli
+from tuning_runs import Tuning, processes_of
 
 from leip.search.log import read_log
 
@@ -67,3 +72,39 @@ def test_half_a_character_in_a_log_is_a_damaged_line(searched: Tuning) -> None:
     for path in (log, Path(cli.folder / "both.json")):
         assert not read_log(path).damaged
         assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+# --- ends that nobody planned ---------------------------------------------------------------------
+
+
+def test_a_search_that_is_told_to_end_tidies_up(cli: Cli, model: Path) -> None:
+    """With real measurements: all its processes end, and only the log stays."""
+    words = ["compile", "--input_path", model, "--output_path", "OUT", "--jobs", "2"]
+    words += ["--optimization", "category:graph,iterations:30000"]
+    log = cli.folder / "OUT" / "optimization_artifacts" / "tuning.json"
+    temporary = cli.folder / "temporary"
+    temporary.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "leip.cli.main", *map(str, words)],
+        cwd=cli.folder,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while not log.exists() or log.read_bytes().count(b'"config"') < 2:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        assert list(temporary.glob("leip-trials-*")) and processes_of(process.pid)
+        os.kill(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)  # a second one, as `timeout` sends it
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    told = errors.splitlines()
+    assert told[0].startswith("the search was stopped after") and told[-1] == "terminated"
+    assert len(told) == 3 and "iterations:0" in told[1]
+    assert not processes_of(process.pid)
+    assert [path.name for path in (cli.folder / "OUT").iterdir()] == ["optimization_artifacts"]
+    assert not list(temporary.glob("leip-*"))
+    assert len(read_log(log).measurements) >= 2

@@ -1,0 +1,65 @@
+"""The temporary folder of trials: it goes with its process, also with one that was killed.
+
+Who is killed tidies nothing up. So the system holds a lock on a folder while its process lives, and
+whoever makes the next folder first removes those of the same user that nobody has locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+__all__ = ["TrialFolder"]
+
+PREFIX = "leip-trials-"
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class TrialFolder:
+    """A new folder among the temporary files.
+
+    Attributes:
+        path: Where it is, until `close`.
+    """
+
+    def __init__(self) -> None:
+        _remove_abandoned(Path(tempfile.gettempdir()))
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+            self._lock = os.open(self.path, _OPEN)
+            if _has_locked(self._lock) and self.path.exists():
+                return
+            os.close(self._lock)  # in this moment somebody took it for an abandoned one
+
+    def close(self) -> None:
+        """Remove it with all that is in it."""
+        if self._lock >= 0:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _has_locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nobody takes a folder for an abandoned one there
+        pass
+    return True
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for path in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody has locked it, or it is another user's
+            folder = os.open(path, _OPEN)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(folder).st_uid == os.geteuid():
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(folder)
