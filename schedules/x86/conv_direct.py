@@ -35,54 +35,27 @@ at 86 % of the peak of 256-bit vectors (Emerald Rapids).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tvm import s_tir
 
 from ..common import workspace_bytes
-from ..points import thinned
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, require
 from .anchored import anchored, epilogue_packs
-from .conv_model import bands, chunk_channels, cost, inner_channels, ranked
+from .conv_model import DirectConfig, configs, cost, wide
 from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
 from .conv_shape import ConvShape, channel_block, weight_pack
 from .moves import PASS_CONFIG
 from .nest_edit import UpdateNest
 from .pixels import Row, in_tiles, row_of_pixels
 from .prefetch import prefetch_next_chunk, prefetch_next_pixels
+from .ranked import Ranked
 from .skip_padding import skip_padding_rows
-from .tiles import LINE, SPILL, chunks, rounds
+from .tiles import LINE, rounds
 
-__all__ = ["Config", "ConvDirect", "direct_cost"]
-
-MOST_VECTORS = 8  # of a tile that a search looks at
-
-
-@dataclass(frozen=True)
-class Config(Knobs):
-    """Knobs of ConvDirect.
-
-    Attributes:
-        vectors: Vector registers of features in a tile.
-        rows, cols: Pixels of a tile.
-        inner: Channels of the innermost reduction loop; divides the channels of a group.
-        chunk: Channels whose weights are used for a whole band before the next; divides the
-            channels of a group. 0: all of them, and no partial sums in memory.
-        band: Tiles (rows of tiles, if the image is not a row of pixels) of one parallel task.
-        order: Which loop is outermost, `features` (weights are read once, the image often) or
-            `pixels` (the other way around).
-    """
-
-    vectors: int = knob(2, choices=(1, 2, 3, 4))
-    rows: int = knob(1, choices=(1, 2))
-    cols: int = knob(7, choices=(4, 6, 7, 8, 14))
-    inner: int = knob(16, choices=(1, 2, 4, 8, 16))
-    chunk: int = knob(0, choices=(0, 16, 64, 128, 256))
-    band: int = knob(1, choices=(1, 2, 4, 7, 14))
-    order: str = knob("features", choices=("features", "pixels"))
+__all__ = ["ConvDirect", "direct_cost"]
 
 
 def problem(task: Task) -> Problem:
@@ -98,7 +71,7 @@ def problem(task: Task) -> Problem:
     return dataclasses.replace(p, row=Row(p.shape.cols, 1, p.shape.cols))
 
 
-def tiled(task: Task, p: Problem, config: Config) -> Problem:
+def tiled(task: Task, p: Problem, config: DirectConfig) -> Problem:
     """The problem with its row of pixels, if it is one, as wide as the tiles of a config."""
     if p.row is None:
         return p
@@ -106,43 +79,39 @@ def tiled(task: Task, p: Problem, config: Config) -> Problem:
     return dataclasses.replace(problem_of(anchored(wide, "conv")), row=row)
 
 
-class ConvDirect(Template):
+class ConvDirect(Ranked[Problem, DirectConfig]):
     """See the module's docstring."""
 
     name = "conv_f32_direct__x86"
-    Config = Config
+    Config = DirectConfig
 
-    def check(self, task: Task) -> None:
-        problem(task)
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
 
-    def default(self, task: Task) -> Knobs:
-        return ranked_configs(task)[0]
+    def configs(self, p: Problem) -> Iterator[DirectConfig]:
+        return configs(p)
+
+    def wide(self, p: Problem) -> Iterator[DirectConfig]:
+        return wide(p)
+
+    def cost(self, p: Problem, config: DirectConfig, threads: int) -> float:
+        return cost(p, config, threads)
+
+    def spilled(self, p: Problem, config: DirectConfig) -> float:
+        return p.machine.spilled(config.vectors, config.rows * config.cols)
 
     def space(self, task: Task) -> Iterable[Knobs]:
-        best = ranked_configs(task)[:12]
+        best = self.ranked(task)[: self.most]
         other = {"features": "pixels", "pixels": "features"}
         swapped = [dataclasses.replace(c, order=other[c.order]) for c in best[:6]]
         return list(dict.fromkeys([*best, *swapped]))
 
-    def points(self, task: Task) -> Iterable[Knobs]:
-        return thinned(wide(problem(task)), ranked_configs(task)[0])
-
-    def model(self, task: Task) -> Callable[[Knobs], float]:
-        p = problem(task)
-
-        def modelled(config: Knobs) -> float:
-            assert isinstance(config, Config)
-            spilled = p.machine.spilled(config.vectors, config.rows * config.cols)
-            return cost(p, dataclasses.astuple(config), task.threads) * (1 + SPILL * spilled)
-
-        return modelled
-
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
-        assert isinstance(config, Config)
+        assert isinstance(config, DirectConfig)
         return packs_of(problem_of(anchored(task, "conv")), config)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, DirectConfig)
         p = problem(task)
         validate(p, config)
         p = tiled(task, p, config)
@@ -179,7 +148,7 @@ def prefetches_pixels(p: Problem) -> bool:
     return pointwise and not p.parts.prologue and line in (LINE // 2, LINE)
 
 
-def following_pixel(p: Problem, config: Config, nest: UpdateNest, pixel: Any) -> list[Any]:
+def following_pixel(p: Problem, config: DirectConfig, nest: UpdateNest, pixel: Any) -> list[Any]:
     """Where a pixel of the next tile stands in the image, by its number in the tile."""
     row, col = (nest.start(binding) for binding in nest.bindings[-7:-5])
     if p.row is not None:
@@ -192,39 +161,13 @@ def following_pixel(p: Problem, config: Config, nest: UpdateNest, pixel: Any) ->
     return place[len("HW") + len("NC") - p.parts.data.rank :]
 
 
-def ranked_configs(task: Task) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    p = problem(task)
-    return [Config(*knobs) for knobs in ranked(p, task.threads)]
-
-
-def wide(p: Problem) -> Iterator[Config]:
-    """What a search chooses from: all tiles that are legal, also small ones and such that spill."""
-    shape = p.shape
-    blocks = rounds(shape.group_features, p.lanes)
-    longest = inner_channels(p)
-    for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
-        if shape.groups > 1 and blocks % vectors:
-            continue
-        for cols in chunks(shape.cols, 2 * p.machine.registers // vectors):
-            for rows in (1, 2):
-                if rows > shape.rows or vectors * rows * cols > 2 * p.machine.registers:
-                    continue
-                for chunk in dict.fromkeys((0, chunk_channels(p, vectors, longest))):
-                    fitting = bands(p, vectors, rows, cols, chunk)
-                    for band in dict.fromkeys((fitting[0], fitting[-1])):
-                        for inner in dict.fromkeys((longest, 1)):
-                            for order in ("features", "pixels"):
-                                yield Config(vectors, rows, cols, inner, chunk, band, order)
-
-
 def direct_cost(task: Task) -> float:
     """Cycles of the cheapest config by the model, as `conv_model.cost` counts them."""
     p = problem(task)
-    return cost(p, ranked(p, task.threads)[0], task.threads)
+    return min(cost(p, config, task.threads) for config in configs(p))
 
 
-def packs_of(p: Problem, config: Config) -> dict[int, Pack]:
+def packs_of(p: Problem, config: DirectConfig) -> dict[int, Pack]:
     """Packs by position; those of a row of pixels hold the same bytes as those of the image."""
     packs = epilogue_packs(p.parts)
     chunk = config.chunk or p.shape.channels
@@ -233,7 +176,7 @@ def packs_of(p: Problem, config: Config) -> dict[int, Pack]:
     return packs
 
 
-def nest_of(p: Problem, config: Config) -> Nest:
+def nest_of(p: Problem, config: DirectConfig) -> Nest:
     """The loops of a config."""
     shape = p.shape
     strips = rounds(shape.cols, config.cols)
@@ -261,13 +204,13 @@ def nest_of(p: Problem, config: Config) -> Nest:
     )
 
 
-def _reaches_over(shape: ConvShape, config: Config) -> bool:
+def _reaches_over(shape: ConvShape, config: DirectConfig) -> bool:
     cols = rounds(shape.cols, config.cols) * config.cols
     last = (cols - 1) * shape.stride[1] + (shape.kernel[1] - 1) * shape.dilation[1]
     return last >= shape.width + shape.begin[1]
 
 
-def validate(p: Problem, config: Config) -> None:
+def validate(p: Problem, config: DirectConfig) -> None:
     """Raises InvalidConfig if the config is not legal for the problem."""
     shape = p.shape
 

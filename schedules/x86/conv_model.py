@@ -1,9 +1,12 @@
-"""Which config a direct convolution gets: its modelled cycles."""
+"""Which configs a direct convolution has, and which one it gets: their modelled cycles."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from ..template import Knobs, knob
 from .conv_nest import Problem
 from .conv_shape import ConvShape, channel_block
 from .tiles import (
@@ -18,33 +21,73 @@ from .tiles import (
     rounds,
 )
 
-__all__ = ["Knobs", "cost", "ranked"]
+__all__ = ["DirectConfig", "configs", "cost", "wide"]
 
+MOST_VECTORS = 8  # of a tile
 MOST_ROWS = 4
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
-Knobs = tuple[int, int, int, int, int, int, str]  # vectors, rows, cols, inner, chunk, band, order
+
+@dataclass(frozen=True)
+class DirectConfig(Knobs):
+    """Knobs of ConvDirect.
+
+    Attributes:
+        vectors: Vector registers of features in a tile.
+        rows, cols: Pixels of a tile.
+        inner: Channels of the innermost reduction loop; divides the channels of a group.
+        chunk: Channels whose weights are used for a whole band before the next; divides the
+            channels of a group. 0: all of them, and no partial sums in memory.
+        band: Tiles (rows of tiles, if the image is not a row of pixels) of one parallel task.
+        order: Which loop is outermost, `features` (weights are read once, the image often) or
+            `pixels` (the other way around).
+    """
+
+    vectors: int = knob(2, choices=(1, 2, 3, 4))
+    rows: int = knob(1, choices=(1, 2))
+    cols: int = knob(7, choices=(4, 6, 7, 8, 14))
+    inner: int = knob(16, choices=(1, 2, 4, 8, 16))
+    chunk: int = knob(0, choices=(0, 16, 64, 128, 256))
+    band: int = knob(1, choices=(1, 2, 4, 7, 14))
+    order: str = knob("features", choices=("features", "pixels"))
 
 
-def ranked(p: Problem, threads: int) -> list[Knobs]:
-    """Configs from the cheapest by the model on."""
-    costs: dict[Knobs, float] = {}
+def configs(p: Problem) -> Iterator[DirectConfig]:
+    """What the default is chosen from: tiles that fit the registers."""
     shape = p.shape
     blocks = rounds(shape.group_features, p.lanes)
     inner = inner_channels(p)
-    for vectors in range(1, min(blocks, 8) + 1):
+    for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
         if shape.groups > 1 and blocks % vectors:
             continue
         for cols in chunks(shape.cols, p.machine.registers):
             for rows in range(1, most_rows(shape, cols) + 1):
                 if not p.machine.fits(vectors, rows * cols):
                     continue
-                for chunk in (0, chunk_channels(p, vectors, inner)):
+                for chunk in dict.fromkeys((0, chunk_channels(p, vectors, inner))):
                     for band in bands(p, vectors, rows, cols, chunk):
                         for order in ("features", "pixels"):
-                            knobs = (vectors, rows, cols, inner, chunk, band, order)
-                            costs[knobs] = cost(p, knobs, threads)
-    return sorted(costs, key=lambda c: costs[c])
+                            yield DirectConfig(vectors, rows, cols, inner, chunk, band, order)
+
+
+def wide(p: Problem) -> Iterator[DirectConfig]:
+    """What a search chooses from: all tiles that are legal, also small ones and such that spill."""
+    shape = p.shape
+    blocks = rounds(shape.group_features, p.lanes)
+    longest = inner_channels(p)
+    for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
+        if shape.groups > 1 and blocks % vectors:
+            continue
+        for cols in chunks(shape.cols, 2 * p.machine.registers // vectors):
+            for rows in (1, 2):
+                if rows > shape.rows or vectors * rows * cols > 2 * p.machine.registers:
+                    continue
+                for chunk in dict.fromkeys((0, chunk_channels(p, vectors, longest))):
+                    fitting = bands(p, vectors, rows, cols, chunk)
+                    for band in dict.fromkeys((fitting[0], fitting[-1])):
+                        for inner in dict.fromkeys((longest, 1)):
+                            for order in ("features", "pixels"):
+                                yield DirectConfig(vectors, rows, cols, inner, chunk, band, order)
 
 
 def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
@@ -92,9 +135,10 @@ def inner_channels(p: Problem) -> int:
     return max(n for n in range(1, CHANNEL_STEPS + 1) if channels % n == 0)
 
 
-def cost(p: Problem, knobs: Knobs, threads: int) -> float:
+def cost(p: Problem, config: DirectConfig, threads: int) -> float:
     """Cycles of all threads together by the model, times the imbalance."""
-    vectors, rows, cols, _, chunk, band, order = knobs
+    vectors, rows, cols = config.vectors, config.rows, config.cols
+    chunk, band, order = config.chunk, config.band, config.order
     shape, machine = p.shape, p.machine
     panels = shape.groups * rounds(shape.group_features, vectors * p.lanes)
     strips = rounds(shape.cols, cols)

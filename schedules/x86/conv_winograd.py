@@ -34,10 +34,9 @@ its time and ResNet-50 0.82 (minimum).
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +48,7 @@ from ..common import workspace_bytes
 from ..context import Context
 from ..points import thinned
 from ..task import Task
-from ..template import InvalidConfig, Knobs, Lowered, Pack, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Pack, require
 from ..view import View, const, materialise, simplify
 from .anchored import anchored, epilogue_packs, is_heavy, lower_anchored
 from .conv_direct import direct_cost
@@ -58,39 +57,17 @@ from .conv_shape import channel_block
 from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .nest_edit import UpdateNest
 from .prefetch import prefetch_ahead
+from .ranked import Ranked
 from .stores import store_at
 from .tiles import rounds
 from .winograd import TILES, input_transform, output_transform, winograd_pack
-from .winograd_model import Grid, cost, ranked
+from .winograd_model import Grid, WinogradConfig, configs, cost
 
 __all__ = ["ConvWinograd"]
 
 
 # At most this share of the modelled time of a direct convolution: the models err by a tenth or so.
 PAYS = 0.85
-
-
-@dataclass(frozen=True)
-class Config(Knobs):
-    """Knobs of ConvWinograd.
-
-    Attributes:
-        m: Results of a tile, m x m.
-        vectors: Vector registers of features in a register tile.
-        tiles: Image tiles of a register tile.
-        inner: Channels of the innermost reduction loop; divides the channels.
-        band: Register tiles of a band, whose V and P stand in memory at a time.
-        group: Panels (of `vectors` vectors) whose products stand in memory at a time.
-        split: Parallel tasks that share the features of a band; each transforms the input itself.
-    """
-
-    m: int = knob(4, choices=TILES)
-    vectors: int = knob(2, choices=(1, 2, 3, 4))
-    tiles: int = knob(14, choices=(4, 7, 8, 14))
-    inner: int = knob(4, choices=(1, 2, 4, 8))
-    band: int = knob(1, choices=(1, 2, 4, 7))
-    group: int = knob(1, choices=(1, 2, 4, 8))
-    split: int = knob(1, choices=(1, 2))
 
 
 def problem(task: Task) -> Problem:
@@ -108,53 +85,55 @@ def problem(task: Task) -> Problem:
     return p
 
 
-class ConvWinograd(Template):
+class ConvWinograd(Ranked[Problem, WinogradConfig]):
     """See the module's docstring."""
 
     name = "conv_f32_winograd__x86"
-    Config = Config
+    Config = WinogradConfig
+
+    def problem(self, task: Task) -> Problem:
+        return problem(task)
+
+    def configs(self, p: Problem) -> Iterator[WinogradConfig]:
+        return configs(p)
+
+    def cost(self, p: Problem, config: WinogradConfig, threads: int) -> float:
+        return cost(p, config, threads)
 
     def check(self, task: Task) -> None:
-        problem(task)
+        super().check(task)
         require(task.level >= levels.ALGORITHMS, f"level {task.level} keeps the order of sums")
 
     def prefer(self, task: Task) -> None:
         p = problem(task)
-        own = cost(p, ranked(p, task.threads)[0], task.threads)
+        own = min(cost(p, config, task.threads) for config in configs(p))
         direct = direct_cost(task)
         worth = own <= PAYS * direct
         require(worth, f"{own / direct:.2f} of the modelled time of a direct convolution")
 
-    def default(self, task: Task) -> Knobs:
-        return ranked_configs(task)[0]
-
     def space(self, task: Task) -> Iterable[Knobs]:
-        configs = ranked_configs(task)
-        of_each = [[c for c in configs if c.m == m][:4] for m in TILES]
-        return list(dict.fromkeys([*configs[:8], *itertools.chain(*of_each)]))
+        ranked = self.ranked(task)
+        of_each = [[c for c in ranked if c.m == m][:4] for m in TILES]
+        return list(dict.fromkeys([*ranked[:8], *itertools.chain(*of_each)]))
 
     def points(self, task: Task) -> Iterable[Knobs]:
-        configs = ranked_configs(task)
-        return thinned(configs, configs[0])
-
-    def model(self, task: Task) -> Callable[[Knobs], float]:
-        p = problem(task)
-        return lambda config: cost(p, dataclasses.astuple(config), task.threads)
+        ranked = self.ranked(task)  # in this order: searches draw points by their position
+        return thinned(ranked, ranked[0])
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
-        assert isinstance(config, Config)
+        assert isinstance(config, WinogradConfig)
         p = problem(task)
         packs = epilogue_packs(p.parts)
-        groups = grid_of(p, config).groups
+        groups = Grid.of(p, config).groups
         pack = winograd_pack(config.m, p.shape, (groups, config.group, config.vectors, p.lanes))
         packs[p.parts.weight_position] = pack
         return packs
 
     def build(self, task: Task, config: Knobs) -> Lowered:
-        assert isinstance(config, Config)
+        assert isinstance(config, WinogradConfig)
         p = problem(task)
         validate(p, config)
-        grid = grid_of(p, config)
+        grid = Grid.of(p, config)
         sch = s_tir.Schedule(compute(p, config, grid, self.packs(task, config)))
         schedule(sch, p, config, grid)
         function = store_tiles(sch.mod["main"], p, grid)
@@ -164,23 +143,13 @@ class ConvWinograd(Template):
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-def ranked_configs(task: Task) -> list[Config]:
-    """Configs from the cheapest by the model on."""
-    return [Config(*knobs) for knobs in ranked(problem(task), task.threads)]
-
-
-def grid_of(p: Problem, config: Config) -> Grid:
-    """The tiles and panels of a config."""
-    return Grid.of(p, dataclasses.astuple(config))
-
-
 def place(grid: Grid, tile: Any) -> tuple[Any, Any, Any]:
     """(image, row, column) of a tile."""
     row = simplify(tile // grid.cols)
     return simplify(row // grid.rows), simplify(row % grid.rows), simplify(tile % grid.cols)
 
 
-def compute(p: Problem, config: Config, grid: Grid, packs: dict[int, Pack]) -> Any:
+def compute(p: Problem, config: WinogradConfig, grid: Grid, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: patch -> half -> V -> acc -> P -> mid -> tile -> out.
 
     The output stage runs over tiles, and pixels of a tile: [tile, block, row, column, lane].
@@ -268,7 +237,7 @@ def transformed_input(p: Problem, grid: Grid, data: View) -> Any:
     )
 
 
-def multiplied(p: Problem, config: Config, grid: Grid, data: Any, weights: Any) -> Any:
+def multiplied(p: Problem, config: WinogradConfig, grid: Grid, data: Any, weights: Any) -> Any:
     """P[point, tile, block of features, lane]."""
     lanes, channels = p.lanes, p.shape.channels
     steps = (channels // config.inner, config.inner)
@@ -286,7 +255,7 @@ def multiplied(p: Problem, config: Config, grid: Grid, data: Any, weights: Any) 
     return te.compute(whole, lambda *at: acc(*at), name="P")
 
 
-def stored(config: Config, grid: Grid, point: Any, block: Any) -> Any:
+def stored(config: WinogradConfig, grid: Grid, point: Any, block: Any) -> Any:
     """Where the panel of a block of features stands among the packed weights of all points."""
     panel = block // config.vectors
     place = (panel // config.group * grid.points + point) * config.group + panel % config.group
@@ -318,7 +287,7 @@ def results(p: Problem, grid: Grid, products: Any, at: Pixel) -> View:
     return View(value.shape, value.dtype.tvm, read, reach=reach, pad=np.float32(0), cheap=True)
 
 
-def schedule(sch: Any, p: Problem, config: Config, grid: Grid) -> None:
+def schedule(sch: Any, p: Problem, config: WinogradConfig, grid: Grid) -> None:
     """The nest of the module's docstring."""
     out, tile, mid, products = (sch.get_sblock(name) for name in ("out", "tile", "mid", "P"))
     t, o, row, col, lane = axes_of(sch, out)
@@ -339,7 +308,7 @@ def schedule(sch: Any, p: Problem, config: Config, grid: Grid) -> None:
     _input(sch, task)
 
 
-def _products(sch: Any, products: Any, group: Any, config: Config) -> None:
+def _products(sch: Any, products: Any, group: Any, config: WinogradConfig) -> None:
     """for point, panel, strip: unrolled tiles x vectors, accumulated in registers and stored."""
     sch.compute_at(products, group, preserve_unit_loops=True)
     x, t, o, lane = axes_of(sch, products)
@@ -355,7 +324,7 @@ def _products(sch: Any, products: Any, group: Any, config: Config) -> None:
     sch.decompose_reduction(acc, co)
 
 
-def prefetch_panels(function: Any, weights: Any, config: Config, grid: Grid) -> Any:
+def prefetch_panels(function: Any, weights: Any, config: WinogradConfig, grid: Grid) -> Any:
     """Prefetch the next panel of weights while this one is used: it stands behind it in memory."""
     nest = UpdateNest(function)
     point, _, block, _, *reductions = nest.bindings
@@ -383,7 +352,7 @@ def _input(sch: Any, task: Any) -> None:
         unroll_loops(sch, loops[-2:], lane)
 
 
-def validate(p: Problem, config: Config) -> None:
+def validate(p: Problem, config: WinogradConfig) -> None:
     """Raises InvalidConfig if the config is not legal for the problem."""
 
     def need(condition: bool, reason: str) -> None:
@@ -395,7 +364,7 @@ def validate(p: Problem, config: Config) -> None:
     need(p.shape.channels % config.inner == 0, f"inner does not divide {p.shape.channels} channels")
     accumulators = config.vectors * config.tiles
     need(accumulators <= 2 * p.machine.registers, "accumulators are far beyond the registers")
-    grid = grid_of(p, config)
+    grid = Grid.of(p, config)
     panels = rounds(p.shape.features, config.vectors * p.lanes)
     need(config.tiles * config.band < grid.tiles + config.tiles, "the band exceeds the image")
     need(config.split <= panels, f"there are {panels} panels for {config.split} shares")

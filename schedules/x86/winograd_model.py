@@ -1,4 +1,4 @@
-"""Which config a Winograd convolution gets, and whether it pays: modelled cycles.
+"""Which configs a Winograd convolution has, which one it gets, and whether it pays: cycles.
 
 In the unit of `conv_model.cost`: cycles of all threads together, times the imbalance.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..template import Knobs, knob
 from .conv_nest import Problem
 from .tiles import (
     L3_BYTES_PER_CYCLE,
@@ -18,7 +19,7 @@ from .tiles import (
 )
 from .winograd import TILES
 
-__all__ = ["Grid", "Knobs", "cost", "memory_cycles", "ranked"]
+__all__ = ["Grid", "WinogradConfig", "configs", "cost", "memory_cycles"]
 
 # Instructions of one application of Bᵀ and Aᵀ to a vector each, and what is moved for it besides.
 INPUT_STEPS = {2: 4, 4: 12}
@@ -31,7 +32,28 @@ MOST_STRIPS = 16
 # Weights that come from memory are read ahead while others are used, but not all of the time.
 UNHIDDEN = 0.4
 
-Knobs = tuple[int, int, int, int, int, int, int]  # as in `conv_winograd.Config`
+
+@dataclass(frozen=True)
+class WinogradConfig(Knobs):
+    """Knobs of ConvWinograd.
+
+    Attributes:
+        m: Results of a tile, m x m.
+        vectors: Vector registers of features in a register tile.
+        tiles: Image tiles of a register tile.
+        inner: Channels of the innermost reduction loop; divides the channels.
+        band: Register tiles of a band, whose V and P stand in memory at a time.
+        group: Panels (of `vectors` vectors) whose products stand in memory at a time.
+        split: Parallel tasks that share the features of a band; each transforms the input itself.
+    """
+
+    m: int = knob(4, choices=TILES)
+    vectors: int = knob(2, choices=(1, 2, 3, 4))
+    tiles: int = knob(14, choices=(4, 7, 8, 14))
+    inner: int = knob(4, choices=(1, 2, 4, 8))
+    band: int = knob(1, choices=(1, 2, 4, 7))
+    group: int = knob(1, choices=(1, 2, 4, 8))
+    split: int = knob(1, choices=(1, 2))
 
 
 @dataclass(frozen=True)
@@ -54,12 +76,14 @@ class Grid:
     groups: int
 
     @classmethod
-    def of(cls, p: Problem, knobs: Knobs) -> Grid:
-        """The grid of a config."""
-        m, vectors, tiles, _, band, group, split = knobs
+    def of(cls, p: Problem, config: WinogradConfig) -> Grid:
+        """The tiles and panels of a config."""
+        m = config.m
         rows, cols = rounds(p.shape.rows, m), rounds(p.shape.cols, m)
-        groups = rounds(p.shape.features, split * group * vectors * p.lanes) * split
-        return cls(m, rows, cols, p.shape.batch * rows * cols, tiles * band, groups)
+        share = config.split * config.group * config.vectors * p.lanes
+        groups = rounds(p.shape.features, share) * config.split
+        tiles = p.shape.batch * rows * cols
+        return cls(m, rows, cols, tiles, config.tiles * config.band, groups)
 
     @property
     def points(self) -> int:
@@ -76,13 +100,9 @@ class Grid:
         return rounds(self.tiles, self.band)
 
 
-def ranked(p: Problem, threads: int) -> list[Knobs]:
-    """Configs from the cheapest by the model on."""
-    costs = {knobs: cost(p, knobs, threads) for knobs in _candidates(p, threads)}
-    return sorted(costs, key=lambda c: costs[c])
-
-
-def _candidates(p: Problem, threads: int) -> Iterator[Knobs]:
+def configs(p: Problem) -> Iterator[WinogradConfig]:
+    """What there is to choose from."""
+    threads = p.parts.task.threads
     blocks = rounds(p.shape.features, p.lanes)
     inner = max(n for n in range(1, MOST_INNER + 1) if p.shape.channels % n == p.lanes % n == 0)
     for m in TILES:
@@ -98,7 +118,7 @@ def _candidates(p: Problem, threads: int) -> Iterator[Knobs]:
                         if split > panels:
                             continue
                         for group in _groups(rounds(panels, split)):
-                            yield m, vectors, tiles, inner, band, group, split
+                            yield WinogradConfig(m, vectors, tiles, inner, band, group, split)
 
 
 def _bands(p: Problem, m: int, tiles: int, total: int) -> list[int]:
@@ -120,11 +140,12 @@ def memory_cycles(size: int) -> float:
     return size / MEMORY_BYTES_PER_CYCLE
 
 
-def cost(p: Problem, knobs: Knobs, threads: int) -> float:
+def cost(p: Problem, config: WinogradConfig, threads: int) -> float:
     """Cycles of all threads by the model, with weights that are in no cache."""
-    m, vectors, tiles, _, strips, group, split = knobs
+    m, vectors, tiles = config.m, config.vectors, config.tiles
+    strips, group, split = config.band, config.group, config.split
     shape, machine, lanes = p.shape, p.machine, p.lanes
-    grid = Grid.of(p, knobs)
+    grid = Grid.of(p, config)
     share = grid.groups // split * group  # panels of a task
     size, points = m + 2, grid.points
     blocks = rounds(shape.channels, lanes)

@@ -21,8 +21,9 @@ from leip.runtime import load
 from leip.schedules.select import Override, select
 from leip.schedules.task import Task
 from leip.schedules.template import InvalidConfig, NotApplicable
-from leip.schedules.x86.conv_winograd import Config, ConvWinograd
+from leip.schedules.x86.conv_winograd import ConvWinograd
 from leip.schedules.x86.winograd import TILES, weight_transform
+from leip.schedules.x86.winograd_model import WinogradConfig as Config
 
 NAME = ConvWinograd.name
 
