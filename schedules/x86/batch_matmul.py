@@ -28,7 +28,16 @@ from ..view import View
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .matmul import DEPTH_STEPS
 from .moves import PASS_CONFIG, axes_of, place_output, vectorize_last
-from .products import LANES, Accumulated, Tiles, flat_stage, register_tiles, store_tiles, unravel
+from .products import (
+    LANES,
+    Accumulated,
+    Tiles,
+    flat_stage,
+    register_tiles,
+    row_stride,
+    store_tiles,
+    unravel,
+)
 from .ranked import Ranked
 from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, Machine, balance, rounds
 
@@ -79,12 +88,6 @@ class Problem:
     def transposed(self) -> bool:
         attrs: Any = self.parts.node.attrs
         return bool(attrs.transpose_b)
-
-    @property
-    def row_stride(self) -> int:
-        """Bytes from a row of A to the next, where the graph's input is read in place."""
-        attrs: Any = self.parts.node.attrs
-        return 4 if attrs.transpose_a else self.depth * 4
 
     def tiles(self, config: BatchMatmulConfig) -> Tiles:
         return Tiles(
@@ -140,7 +143,7 @@ class BatchMatmul(Ranked[Problem, BatchMatmulConfig]):
         strips = height // config.rows
         bands = strips // config.band
         in_l1 = held(p, config) <= machine.l1 // 2
-        collide = machine.collide(config.rows, p.row_stride)
+        collide = machine.collide(config.rows, row_stride(p.parts))
         step = machine.step_cycles(vectors, config.rows, in_l1, points_in_l1=not collide)
         step *= NARROW if config.lanes < p.machine.lanes else 1.0
         burst = 1 + config.rows * vectors / machine.registers

@@ -44,6 +44,7 @@ from .products import (
     Tiles,
     flat_stage,
     register_tiles,
+    row_stride,
     store_tiles,
     unravel,
 )
@@ -102,12 +103,6 @@ class Problem:
     cols: int
     depth: int
     buffered: bool
-
-    @property
-    def row_stride(self) -> int:
-        """Bytes from a row of A to the next."""
-        attrs: Any = self.parts.node.attrs
-        return 4 if attrs.transpose_a else self.depth * 4
 
     def tiles(self, config: MatmulConfig) -> Tiles:
         axes = self.parts.node.output.shape[:-1]
@@ -178,7 +173,7 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
             config.vectors,
             config.rows,
             weights_in_l1=held <= machine.l1 * 3 // 4,
-            points_in_l1=not machine.collide(config.rows, p.row_stride),
+            points_in_l1=not machine.collide(config.rows, row_stride(p.parts)),
         )
         step *= NARROW if config.lanes < p.machine.lanes else 1.0
         tile = config.rows * config.vectors

@@ -30,6 +30,7 @@ __all__ = [
     "flat_stage",
     "register_tiles",
     "reshaped_index",
+    "row_stride",
     "store_tiles",
     "unravel",
     "vector_lengths",
@@ -108,6 +109,13 @@ def vector_lengths(cols: int, lanes: int) -> tuple[int, ...]:
     while lanes > cols:
         lanes //= 2
     return (lanes, lanes // 2) if cols % lanes and lanes > SHORT else (lanes,)
+
+
+def row_stride(parts: Anchored) -> int:
+    """Bytes from a row of A to the next, where the graph's input is read in place."""
+    attrs: Any = parts.node.attrs
+    a = parts.data.type
+    return a.dtype.bytes if attrs.transpose_a else a.shape[-1] * a.dtype.bytes
 
 
 def register_tiles(
