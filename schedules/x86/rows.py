@@ -64,17 +64,10 @@ class RowsTemplate(Template):
         return RowsConfig(4 if length >= 2 * LONG else 2 if length >= LONG else 1, threads)
 
     def space(self, task: Task) -> Iterable[RowsConfig]:
-        default = self.default(task)
-        yield default
-        for accumulators in (1, 2, 4):
-            for threads in (False, True) if task.threads > 1 else (False,):
-                if RowsConfig(accumulators, threads) != default:
-                    yield RowsConfig(accumulators, threads)
+        return dict.fromkeys((self.default(task), *_configs(task, (1, 2, 4))))
 
     def points(self, task: Task) -> Iterable[RowsConfig]:
-        for accumulators in (1, 2, 4, 8):
-            for threads in (False, True) if task.threads > 1 else (False,):
-                yield RowsConfig(accumulators, threads)
+        return _configs(task, (1, 2, 4, 8))
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, RowsConfig)
@@ -83,6 +76,12 @@ class RowsTemplate(Template):
         sch = body.schedule()
         join_rows(sch, body, row_axes(task), config, lanes)
         return common.finish(sch, task, partition=True)
+
+
+def _configs(task: Task, accumulators: Iterable[int]) -> Iterable[RowsConfig]:
+    for count in accumulators:
+        for threads in (False, True) if task.threads > 1 else (False,):
+            yield RowsConfig(count, threads)
 
 
 def reduced_axes(node: Node) -> tuple[int, ...]:
