@@ -1,18 +1,14 @@
 """Building kernels: equal tasks once, in parallel processes, through the cache.
 
-The workers are processes of our own (`multiprocessing` would run the user's script again), started
-early so that their imports overlap with the parent's work.
+The workers are started early, so that their imports overlap with the parent's work.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import queue
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,7 +21,8 @@ from ..errors import BuildError, OutputError
 from ..schedules.task import Task
 from .cache import KernelCache
 from .kernel_object import kernel_symbol
-from .kernel_worker import Built, Errand, Failed, Job, answer, build_job, receive, send
+from .kernel_worker import Built, Errand, Failed, Job, answer, build_job
+from .worker_process import WorkerProcess, receive, send
 
 __all__ = ["KernelBuildError", "KernelObject", "Request", "WorkerPool", "build_kernels"]
 
@@ -202,9 +199,9 @@ class WorkerPool:
         try:
             return worker.ask(job)
         except (EOFError, BrokenPipeError, ValueError, OSError):
-            status = worker.process.wait()
+            ended = worker.ended()
             late = time.monotonic() - start >= timeout
-            message = f"no end after {timeout:g} s" if late else f"it died ({_ended(status)})"
+            message = f"no end after {timeout:g} s" if late else f"it died ({ended})"
             with self._replacing:
                 if slot < len(self._workers):  # else the pool was closed meanwhile
                     worker.close()
@@ -214,40 +211,26 @@ class WorkerPool:
             timer.cancel()
 
 
-class _Worker:
+class _Worker(WorkerProcess):
     def __init__(self, plugins: tuple[str, ...]) -> None:
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}\n"
-            f"from {__package__}.kernel_worker import main; main({os.getpid()}, {plugins!r})"
-        )
-        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TVM_NUM_THREADS")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            env={**os.environ, **dict.fromkeys(threads, "1")},
-        )
-        self.ready = False
+        super().__init__("kernel_worker", plugins)
+        self._ready = False
 
     def ask(self, job: Job | Errand) -> Any:
         """What a job comes to. Raises EOFError or BrokenPipeError if the process dies of it."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        if not self.ready:
-            failed = receive(self.process.stdout)  # type: ignore[arg-type]
+        if not self._ready:
+            failed = receive(self.stdout)
             if failed is not None:
                 return failed
-            self.ready = True
-        send(self.process.stdin, job)  # type: ignore[arg-type]
-        return receive(self.process.stdout)  # type: ignore[arg-type]
+            self._ready = True
+        send(self.stdin, job)
+        return receive(self.stdout)
 
     def build(self, job: Job) -> Built | Failed:
         try:
             return self.ask(job)  # type: ignore[no-any-return]
         except (EOFError, BrokenPipeError):
-            status = self.process.wait()
-            self.log.seek(0)
+            ended = self.ended()
             folder = tempfile.gettempdir()
             if shutil.disk_usage(folder).free < LEAST_FREE:
                 raise OutputError(
@@ -255,23 +238,8 @@ class _Worker:
                     folder,
                     "free some space, or set TMPDIR to another folder",
                 ) from None
-            tail = self.log.read().decode(errors="replace").strip().splitlines()[-8:]
-            raise KernelBuildError(
-                job, "\n".join([f"the building process died ({_ended(status)})", *tail])
-            ) from None
-
-    def close(self) -> None:
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-        self.process.terminate()
-        self.process.wait()
-        self.log.close()
-
-
-def _ended(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit code {status}"
+            lines = [f"the building process died ({ended})", *self.said()[-8:]]
+            raise KernelBuildError(job, "\n".join(lines)) from None
 
 
 def _checked(job: Job, result: Built | Failed) -> Built:

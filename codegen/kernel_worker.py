@@ -6,17 +6,15 @@ It ends when stdin does, and when its parent is gone.
 from __future__ import annotations
 
 import os
-import pickle
-import struct
-import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
-__all__ = ["Built", "Errand", "Failed", "Job", "answer", "build_job", "main", "receive", "send"]
+from .worker_process import answers_to, send, serve
+
+__all__ = ["Built", "Errand", "Failed", "Job", "answer", "build_job", "main"]
 
 
 @dataclass(frozen=True)
@@ -92,36 +90,9 @@ def _build(job: Job) -> Built:
     return Built(data, lowered.workspace, time.perf_counter() - start)
 
 
-def send(stream: BinaryIO, message: Any) -> None:
-    data = pickle.dumps(message, protocol=5)
-    stream.write(struct.pack("<Q", len(data)))
-    stream.write(data)
-    stream.flush()
-
-
-def receive(stream: BinaryIO) -> Any:
-    """The next message. Raises EOFError when the other side is gone."""
-    head = stream.read(8)
-    if len(head) < 8:
-        raise EOFError
-    (size,) = struct.unpack("<Q", head)
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError
-    return pickle.loads(data)
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 def main(parent: int, plugins: tuple[str, ...]) -> None:
     """Serve jobs until stdin ends. The first message out is None, or why setting up failed."""
-    results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not get between the messages
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    results = answers_to(parent, lambda: os._exit(1))
     try:
         import tvm  # noqa: F401 - the slow import, before the first job
 
@@ -132,9 +103,4 @@ def main(parent: int, plugins: tuple[str, ...]) -> None:
         send(results, Failed(type(error).__name__, str(error), traceback.format_exc()))
         return
     send(results, None)
-    while True:
-        try:
-            job = receive(sys.stdin.buffer)
-        except EOFError:
-            return
-        send(results, answer(job))
+    serve(results, answer)

@@ -10,21 +10,13 @@ a copy was last read as long ago as in a run of the whole model.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import pickle
-import select
 import shutil
-import struct
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ..errors import TargetError
 from ..runtime import sources
@@ -37,13 +29,14 @@ from .cache import KernelCache
 from .cold import copies_for, last_level_cache
 from .kernel_build import WorkerPool
 from .kernel_object import entry_point, kernel_symbol
-from .kernel_worker import Failed, Job, send
+from .kernel_worker import Failed, Job
 from .plan import is_serial
 from .resolver import runs_here
 from .toolchain import Toolchain, find_toolchain, run_compiler
 from .trial_errands import BuildTrial, Prepare, Prepared, TrialKernel
 from .trial_folder import TrialFolder
 from .trial_worker import Batch, Result, Run
+from .worker_process import WorkerProcess, receive_by, send
 
 __all__ = ["TrialLimits", "TrialMeasurer"]
 
@@ -307,96 +300,43 @@ class _Runner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: Any = None
+        self._worker: WorkerProcess | None = None
         self._loaded: Batch | None = None
         self.batch: Batch | None = None
 
     def ask(self, runs: tuple[Run, ...], timeout: float) -> list[Result] | Outcome:
         """What the runs came to; an outcome if the process died of them."""
-        process = self._start()
+        worker = self._start()
         deadline = time.monotonic() + timeout
         try:
             if self._loaded != self.batch:
-                send(cast(Any, process.stdin), self.batch)
-                failed = self._receive(process, deadline)
+                send(worker.stdin, self.batch)
+                failed = receive_by(worker.stdout, deadline)
                 self._loaded = self.batch
                 if failed is not None:
-                    self._kill()
+                    self.close()
                     return _outcome(failed)
-            send(cast(Any, process.stdin), runs)
-            answer: list[Result] = self._receive(process, deadline)
+            send(worker.stdin, runs)
+            answer: list[Result] = receive_by(worker.stdout, deadline)
             return answer
         except TimeoutError:
-            self._kill()
+            self.close()
             return Outcome(Status.TIMEOUT, message=f"no end after {timeout:g} s")
         except (EOFError, BrokenPipeError):
-            status = process.wait()
-            tail = self._said()
-            self._kill()
-            ended = f"signal {-status}" if status < 0 else f"exit code {status}"
+            ended, lines = worker.ended(), worker.said()
+            self.close()
+            tail = f": {lines[-1]}" if lines else ""
             return Outcome(Status.CRASH, message=f"it ended with {ended}{tail}"[:MESSAGE])
         except BaseException:  # Ctrl-C: its answer must not be taken for the next one's
-            self._kill()
+            self.close()
             raise
 
     def close(self) -> None:
-        self._kill()
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = self._loaded = None
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            code = (
-                f"import sys; sys.path[:] = {sys.path!r}\n"
-                f"from {__package__}.trial_worker import main\n"
-                f"main({os.getpid()}, {str(self._folder)!r})"
-            )
-            quiet = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_kill`
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                env={**os.environ, **dict.fromkeys(quiet, "1")},
-                start_new_session=True,  # Ctrl-C is the parent's business
-            )
-            self._loaded = None
-        return self._process
-
-    def _receive(self, process: subprocess.Popen[bytes], deadline: float) -> Any:
-        (size,) = struct.unpack("<Q", self._read(process, 8, deadline))
-        return pickle.loads(self._read(process, size, deadline))
-
-    @staticmethod
-    def _read(process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
-        """So many bytes. Raises TimeoutError, and EOFError if the process is gone."""
-        assert process.stdout is not None
-        file, parts = process.stdout.fileno(), []
-        while size > 0:
-            ready, _, _ = select.select([file], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError
-            part = os.read(file, size)
-            if not part:
-                raise EOFError
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    def _said(self) -> str:
-        """The last line that the process wrote to its standard error."""
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return f": {lines[-1]}" if lines else ""
-
-    def _kill(self) -> None:
-        if self._process is None:
-            return
-        self._process.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-        self._process.wait()
-        self._log.close()
-        self._process = self._loaded = None
+    def _start(self) -> WorkerProcess:
+        if self._worker is None:
+            self._worker = WorkerProcess("trial_worker", str(self._folder), apart=True)
+        return self._worker

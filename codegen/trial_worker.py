@@ -13,8 +13,6 @@ import os
 import resource
 import shutil
 import statistics
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +21,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..ir.dtypes import DType
-from .kernel_worker import receive, send
 from .verify import largest_error
+from .worker_process import answers_to, serve
 
 __all__ = ["Batch", "Operand", "Result", "Run", "main"]
 
@@ -442,18 +440,10 @@ def _leave(folder: str) -> NoReturn:
     os._exit(1)
 
 
-def _watch(parent: int, folder: str) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    _leave(folder)
-
-
 def main(parent: int, folder: str) -> None:
     """Serve batches and runs until stdin ends."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what kernels print must not get between the messages
+    answers = answers_to(parent, lambda: _leave(folder))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_watch, args=(parent, folder), daemon=True).start()
     server = _Server()
 
     def handle(message: Any) -> Any:
@@ -464,9 +454,5 @@ def main(parent: int, folder: str) -> None:
                 return Result(message=str(error))
         return server.run(message)
 
-    while True:
-        try:
-            message = receive(sys.stdin.buffer)
-        except EOFError:
-            _leave(folder)
-        send(answers, handle(message))
+    serve(answers, handle)
+    _leave(folder)
