@@ -5,7 +5,6 @@ The workers are started early, so that their imports overlap with the parent's w
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import queue
 import shutil
@@ -120,39 +119,14 @@ class WorkerPool:
             for index, job in enumerate(jobs):
                 done(index, _checked(job, build_job(job)))
             return
-        self.start()
-        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for index in range(len(jobs)):
-            waiting.put(index)
-        failures: dict[int, BaseException] = {}
         lock = threading.Lock()
 
-        def serve(worker: _Worker) -> None:
-            while not failures:
-                try:
-                    index = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    built = _checked(jobs[index], worker.build(jobs[index]))
-                    with lock:
-                        done(index, built)
-                except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
-                    failures[index] = error
-                    return
+        def build(slot: int, index: int) -> None:
+            built = _checked(jobs[index], self._workers[slot].build(jobs[index]))
+            with lock:
+                done(index, built)
 
-        threads = [threading.Thread(target=serve, args=(worker,)) for worker in self._workers]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        except BaseException:  # Ctrl-C: do not wait for kernels that nobody wants
-            failures[len(jobs)] = KeyboardInterrupt()
-            self.close()
-            raise
-        if failures:
-            raise failures[min(failures)]
+        self._share(len(jobs), build)
 
     def attempt(self, jobs: Sequence[Job | Errand], timeout: float) -> list[Any]:
         """Do all jobs; one that fails, dies or takes longer than `timeout` seconds costs itself.
@@ -163,19 +137,35 @@ class WorkerPool:
         """
         if self.jobs == 0:
             return [answer(job) for job in jobs]
-        self.start()
         results: list[Any] = [None] * len(jobs)
+
+        def attempt(slot: int, index: int) -> None:
+            results[index] = self._attempt_one(slot, jobs[index], timeout)
+
+        self._share(len(jobs), attempt)
+        return results
+
+    def _share(self, count: int, work: Callable[[int, int], None]) -> None:
+        """Call `work(worker, index)` once for every index, in a thread for each worker.
+
+        Raises what it raised for the first index (in order); the rest is given up.
+        """
+        self.start()
         waiting = queue.SimpleQueue[int]()
-        for index in range(len(jobs)):
+        for index in range(count):
             waiting.put(index)
+        failures: dict[int, BaseException] = {}
 
         def serve(slot: int) -> None:
-            while True:
+            while not failures:
                 try:
                     index = waiting.get_nowait()
                 except queue.Empty:
                     return
-                results[index] = self._attempt_one(slot, jobs[index], timeout)
+                try:
+                    work(slot, index)
+                except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
+                    failures[index] = error
 
         threads = [threading.Thread(target=serve, args=(n,)) for n in range(len(self._workers))]
         for thread in threads:
@@ -183,13 +173,12 @@ class WorkerPool:
         try:
             for thread in threads:
                 thread.join()
-        except BaseException:  # Ctrl-C: nobody wants the rest
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    waiting.get_nowait()
+        except BaseException:  # Ctrl-C: do not wait for what nobody wants
+            failures[count] = KeyboardInterrupt()
             self.close()
             raise
-        return results
+        if failures:
+            raise failures[min(failures)]
 
     def _attempt_one(self, slot: int, job: Job | Errand, timeout: float) -> Any:
         worker = self._workers[slot]
