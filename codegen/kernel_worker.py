@@ -10,11 +10,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .worker_process import answers_to, send, serve
 
-__all__ = ["Built", "Errand", "Failed", "Job", "answer", "build_job", "main"]
+if TYPE_CHECKING:
+    from ..schedules.task import Task
+    from ..schedules.template import Knobs, Template
+
+__all__ = ["Built", "Errand", "Failed", "Job", "answer", "build_job", "main", "parsed"]
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,22 @@ def _guarded(work: Callable[[], Any]) -> Any:
         return Failed(type(error).__name__, str(error), traceback.format_exc())
 
 
-def _build(job: Job) -> Built:
+def parsed(job: Job) -> tuple[Task, Template, Knobs]:
+    """What a job names: its task, template and config. Raises InvalidConfig, NotApplicable."""
     from ..schedules import select
     from ..schedules.task import Task
+
+    task = Task.parse(job.text)
+    template = select.template(job.template)
+    return task, template, template.Config.from_text(job.config, template.default(task))
+
+
+def _build(job: Job) -> Built:
     from .kernel_object import compile_lowered
     from .resolver import tvm_target
 
     start = time.perf_counter()
-    task = Task.parse(job.text)
-    template = select.template(job.template)
-    config = template.Config.from_text(job.config, template.default(task))
+    task, template, config = parsed(job)
     with tvm_target(task.target):
         lowered = template.build(task, config)
     data = compile_lowered(lowered, job.symbol, task.target, task.level)

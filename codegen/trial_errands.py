@@ -11,7 +11,7 @@ import numpy as np
 
 from ..ir.dtypes import DType
 from ..ir.graph import Value
-from .kernel_worker import Failed, Job, build_job
+from .kernel_worker import Failed, Job, build_job, parsed
 from .trial_worker import Operand
 
 __all__ = ["BuildTrial", "Prepare", "Prepared", "TrialKernel"]
@@ -103,12 +103,7 @@ class BuildTrial:
         return TrialKernel(self.job.symbol, built.data, built.workspace, self._pack())
 
     def _pack(self) -> dict[int, Operand]:
-        from ..schedules import select
-        from ..schedules.task import Task
-
-        task = Task.parse(self.job.text)
-        template = select.template(self.job.template)
-        config = template.Config.from_text(self.job.config, template.default(task))
+        task, template, config = parsed(self.job)
         packed = {}
         for index, pack in template.packs(task, config).items():
             source = self.inputs[index]
