@@ -180,7 +180,7 @@ class ModelledCost:
         if layout is None:
             if groups > 1 and inputs == groups:
                 return time * self.plain_depthwise * self._narrow(node)
-            return time * max(self.plain_dense, 0.7 * self.plain_dense * self._narrow(node))
+            return time * self.plain_dense * max(1.0, 0.7 * self._narrow(node))
         if (groups > 1 and inputs != outputs) or groups not in (1, inputs):
             return time * self._merged_groups(inputs // groups, outputs // groups, groups)
         blocked = [outputs] if groups > 1 or inputs < self.block // 2 else [inputs, outputs]
