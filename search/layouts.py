@@ -110,7 +110,6 @@ class MeasuredCost:
     def __init__(self, block: int, seconds: SecondsOf, graphs: Sequence[Graph]) -> None:
         self._modelled = ModelledCost(block)
         self._seconds = seconds
-        self._scale = 1.0
         self._min_channels = max(2, block // 2)
         self._scale = self._scale_of(graphs)
 
@@ -118,35 +117,27 @@ class MeasuredCost:
         modelled = self._modelled.kernel(kernel, layout)
         if modelled == 0:
             return 0
-        for body in self._bodies(kernel, layout):
-            seconds = self._seconds(body)
-            if seconds is not None:
-                return int(seconds * 1e9)
-        return int(modelled * self._scale)
+        measured = (self._seconds(body) for body in self._bodies(kernel, layout))
+        return self._time(next((s for s in measured if s is not None), None), modelled)
 
     def transform(self, type: TensorType, layout: Layout | None) -> int:
         graph = Graph()
         x = graph.add_input("x", type)
         seconds = self._seconds(transform_kernel(graph, x, layout, "y").node)
-        if seconds is not None:
-            return int(seconds * 1e9)
-        return int(self._modelled.transform(type, layout) * self._scale)
+        return self._time(seconds, self._modelled.transform(type, layout))
 
     def as_it_is(self, kernel: Node) -> int:
         """The time of a kernel in the layouts that it has."""
-        seconds = self._seconds(kernel)
-        if seconds is not None:
-            return int(seconds * 1e9)
-        layout = next((v.layout for v in _images(kernel) if v.layout is not None), None)
-        return int(self._modelled.kernel(kernel, layout) * self._scale)
+        return self._time(self._seconds(kernel), self._modelled.kernel(kernel, _layout(kernel)))
 
     def converted(self, kernel: Node) -> int:
         """The time of a transform that stands in a graph."""
-        seconds = self._seconds(kernel)
-        if seconds is not None:
-            return int(seconds * 1e9)
-        value = kernel.inputs[0]
-        return int(self._modelled.transform(value.type, kernel.output.layout) * self._scale)
+        modelled = self._modelled.transform(kernel.inputs[0].type, kernel.output.layout)
+        return self._time(self._seconds(kernel), modelled)
+
+    def _time(self, seconds: float | None, modelled: int) -> int:
+        """Nanoseconds: what was measured; else what is modelled, on the same scale."""
+        return int(modelled * self._scale) if seconds is None else int(seconds * 1e9)
 
     def _scale_of(self, graphs: Sequence[Graph]) -> float:
         measured = modelled = 0.0
@@ -157,8 +148,7 @@ class MeasuredCost:
                 seconds = self._seconds(node)
                 if seconds is not None:
                     measured += seconds * 1e9
-                    layout = next((v.layout for v in _images(node) if v.layout is not None), None)
-                    modelled += self._modelled.kernel(node, layout)
+                    modelled += self._modelled.kernel(node, _layout(node))
         return measured / modelled if modelled else 1.0
 
     def _bodies(self, kernel: Node, layout: Layout | None) -> Iterator[Node]:
@@ -196,6 +186,11 @@ def _in_layout(kernel: Node, slots: Roles, layout: Layout | None, free: Layout |
 def _images(kernel: Node) -> Iterator[Value]:
     values = itertools.chain(kernel.inputs, kernel.outputs)
     return (value for value in values if value.rank == 4)
+
+
+def _layout(kernel: Node) -> Layout | None:
+    """The layout that a kernel's images have, those that are plain aside."""
+    return next((v.layout for v in _images(kernel) if v.layout is not None), None)
 
 
 def _works_blocked(kernel: Node) -> bool:
