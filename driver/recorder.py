@@ -45,7 +45,7 @@ class Recorder:
         self.status = SearchStatus(iterations)
         self.tunable: list[Kernel] = []
         self._watch = watch
-        self._texts = set(History([log.content]).texts)
+        self._texts = {r.task for r in log.content.records if isinstance(r, TaskText)}
         self._before = len(log.content.measurements)
 
     @property

@@ -151,7 +151,7 @@ def _tune(
             weight=kernel.weight,
             bound=_bound(kernel.task, recorder.log.content.header),
             known=found.known,
-            seeds=found.seeds,
+            seeds=recorder.history.seeds(kernel.task, kernel.template),
         )
         tasks.append(task)
         recorder.add(kernel, len(space))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,12 +37,10 @@ class TaskHistory:
         known: Measurements and challenges that hold: same template, whose sources are what they
             were.
         stale: How many measurements do not.
-        seeds: Good configs of tasks that have the same anchor and another epilogue.
     """
 
     known: tuple[Measurement | Challenge, ...]
     stale: int
-    seeds: tuple[Config, ...]
 
     @property
     def best(self) -> Config | None:
@@ -93,6 +90,7 @@ class History:
         self._by_task: dict[str, list[Measurement | Challenge]] = defaultdict(list)
         self.texts: dict[str, str] = {}
         self.transforms: dict[str, float] = {}
+        self._anchors: dict[str, str] = {}
         for content in contents:
             for record in content.records:
                 self.learn(record)
@@ -114,7 +112,7 @@ class History:
         holds = [m.template == template.name and m.source == source for m in found]
         known = tuple(m for m, good in zip(found, holds) if good)
         stale = sum(isinstance(m, Measurement) for m, good in zip(found, holds) if not good)
-        return TaskHistory(known, stale, self._seeds(task, template))
+        return TaskHistory(known, stale)
 
     def __contains__(self, task: Task) -> bool:
         return task.key in self._by_task
@@ -140,10 +138,12 @@ class History:
                 return None
         return None
 
-    def _seeds(self, task: Task, template: Template) -> tuple[Config, ...]:
+    def seeds(self, task: Task, template: Template) -> tuple[Config, ...]:
+        """Good configs of tasks that have the same anchor and another epilogue."""
         seeds: list[Config] = []
-        for key in self._anchors.get(anchor_key(task), ()):
-            if key != task.key:
+        anchor = anchor_key(task)
+        for key in self.texts:
+            if key != task.key and self._anchor(key) == anchor:
                 good = [
                     m
                     for m in self._by_task.get(key, [])
@@ -155,16 +155,14 @@ class History:
                 seeds += [m.config for m in good[:SEEDS] if m.config not in seeds]
         return tuple(seeds)
 
-    @functools.cached_property
-    def _anchors(self) -> dict[str, list[str]]:
-        """Keys of the tasks in the logs by their anchors."""
-        anchors: dict[str, list[str]] = defaultdict(list)
-        for key, text in self.texts.items():
+    def _anchor(self, key: str) -> str:
+        """The anchor of a task in the logs; "" if its text cannot be read."""
+        if key not in self._anchors:
             try:
-                anchors[anchor_key(Task.parse(text))].append(key)
+                self._anchors[key] = anchor_key(Task.parse(self.texts[key]))
             except (LeipError, ValueError):  # of an op that is not there, or another version's
-                continue
-        return anchors
+                self._anchors[key] = ""
+        return self._anchors[key]
 
 
 def _items(config: Config) -> tuple[tuple[str, int | bool | str], ...]:

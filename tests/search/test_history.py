@@ -85,7 +85,7 @@ def test_the_same_anchor_with_another_epilogue_gives_seeds() -> None:
         measured(other, FAST, 1.0),
         measured(wider, {"rows": 7}, 1.0),
     )
-    assert known.of(task, select(task).template).seeds == (FAST, SLOW)
+    assert known.seeds(task, select(task).template) == (FAST, SLOW)
 
 
 def test_a_verdict_counts_until_something_is_measured_for_its_graph() -> None:
