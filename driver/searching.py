@@ -65,7 +65,8 @@ def search(job: Job) -> Tuned:
     with TuningLog(path, lambda: _header(job)) as log:
         check_target(log.content, job.build.target)
         recorder = Recorder(log, others, job.options.iterations or 0, job.watch)
-        notes = log_notes([*others, log.content], kernels_of(job.graph, job.build), job)
+        kernels = kernels_of(job.graph, job.build)
+        notes = log_notes([*others, log.content], kernels, job)
         measurer = make_measurer(job)
         try:
             recorder.say("start")
@@ -73,13 +74,14 @@ def search(job: Job) -> Tuned:
             if choice is None:
                 choice = choose_layouts(job, recorder, measurer)
             graph = apply_layouts(job.graph, choice)
-            kernels = kernels_of(graph, job.build)
+            if graph is not job.graph:
+                kernels = kernels_of(graph, job.build)
             overrides = _tune(job, kernels, recorder, measurer, notes)
         except KeyboardInterrupt:
             raise SearchInterrupted(_stopped(recorder)) from None
         finally:
             measurer.close()
-        tuned = _proven(job, Tuned(graph, overrides, tuple(notes)), recorder)
+        tuned = _proven(job, Tuned(graph, overrides, tuple(notes)), kernels, recorder)
     write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()))
     return tuned
 
@@ -184,44 +186,34 @@ def _bound(task: Task, header: Header) -> float:
 # --- never worse ----------------------------------------------------------------------------------
 
 
-def _proven(job: Job, tuned: Tuned, recorder: Recorder) -> Tuned:
+def _proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorder) -> Tuned:
     """The tuned graph if its object wins against what would be built without this search."""
+    rival, standing = "the defaults", Tuned(job.graph, {}, ())
     earlier = recorder.history.verdict(job.digest, ())
-    proven = _earlier(job, earlier, recorder)
-    standing = proven or Tuned(job.graph, {}, ())
-    verdict = Verdict(job.digest, tuned=False, iterations=recorder.measurements, stamp=now())
-    if _same(tuned, standing):
-        reason = "no other config was faster beyond the noise"
-    else:
-        verdict = _judged(job, standing, tuned, recorder, verdict)
-        reason = verdict.message
-    rival = "the defaults"
-    if proven is not None and earlier is not None:
-        rival = "what an earlier search found"
-        if not verdict.tuned:  # that has won before, and goes on
-            verdict = dataclasses.replace(
-                earlier, iterations=verdict.iterations, stamp=verdict.stamp
-            )
-            standing = dataclasses.replace(standing, notes=(f"{rival} stays: {reason}",))
-    elif not verdict.tuned:
-        verdict = dataclasses.replace(verdict, message=reason)
-        standing = dataclasses.replace(standing, notes=(f"the defaults stay: {reason}",))
+    proven = confirmed(earlier, kernels) if earlier is not None and earlier.tuned else None
+    if proven is not None:  # in the same layouts: the log's choice of them holds for all searches
+        rival, standing = "what an earlier search found", Tuned(tuned.graph, proven, ())
+    verdict = Verdict(
+        job.digest,
+        tuned=False,
+        iterations=recorder.measurements,
+        message="no other config was faster beyond the noise",
+        stamp=now(),
+    )
+    if not _same(tuned, standing):
+        verdict = _judged(job, standing, tuned, kernels, recorder, verdict)
+    if verdict.tuned:
+        gain = f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after"
+        note = f"tuned: {1 - verdict.ratio:.1%} faster than {rival} ({gain}, in turns)"
+        standing = tuned
+    elif earlier is None or proven is None:
+        note = f"{rival} stay: {verdict.message}"
+    else:  # that has won before, and goes on
+        note = f"{rival} stays: {verdict.message}"
+        verdict = dataclasses.replace(earlier, iterations=verdict.iterations, stamp=verdict.stamp)
     recorder.append(verdict)
     recorder.say("done")
-    if standing.notes:
-        return dataclasses.replace(standing, notes=(*tuned.notes, *standing.notes))
-    gain = f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after"
-    note = f"tuned: {1 - verdict.ratio:.1%} faster than {rival} ({gain}, in turns)"
-    return dataclasses.replace(tuned, notes=(*tuned.notes, note))
-
-
-def _earlier(job: Job, verdict: Verdict | None, recorder: Recorder) -> Tuned | None:
-    """What an earlier search has proven, if it still holds."""
-    if verdict is None or not verdict.tuned:
-        return None
-    graph = apply_layouts(job.graph, recorder.history.layouts(job.digest))
-    overrides = confirmed(verdict, kernels_of(graph, job.build))
-    return Tuned(graph, overrides, ()) if overrides is not None else None
+    return dataclasses.replace(standing, notes=(*tuned.notes, note))
 
 
 def _same(one: Tuned, other: Tuned) -> bool:
@@ -230,7 +222,12 @@ def _same(one: Tuned, other: Tuned) -> bool:
 
 
 def _judged(
-    job: Job, standing: Tuned, tuned: Tuned, recorder: Recorder, verdict: Verdict
+    job: Job,
+    standing: Tuned,
+    tuned: Tuned,
+    kernels: Sequence[Kernel],
+    recorder: Recorder,
+    verdict: Verdict,
 ) -> Verdict:
     """Both objects are built and run in turns; the verdict with what that said."""
     recorder.say("comparing")
@@ -238,8 +235,8 @@ def _judged(
     after = _object(job, tuned.graph, tuned.overrides, "tuned")
     judge = parts().judge or contest
     result = judge(before, after, job.build.threads, job.build.level)
-    kernels = {k.task.key: k for k in kernels_of(tuned.graph, job.build)}
-    chosen = [kernels[key] for key in tuned.overrides] if result.won else []
+    by_key = {kernel.task.key: kernel for kernel in kernels}
+    chosen = [by_key[key] for key in tuned.overrides] if result.won else []
     return dataclasses.replace(
         verdict,
         tuned=result.won,
