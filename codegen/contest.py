@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime import Engine, load
+from ..search.noise import versus
 from .verify import largest_error, tolerance_of
 
 __all__ = ["Contest", "contest"]
@@ -25,8 +25,7 @@ CLEAR_NOISE = 0.01  # below, no more is worth knowing
 TURN = 0.1  # seconds of a turn, at least
 LEAST_RUNS = 3  # of a turn
 PAUSE = 0.06  # seconds before a turn: the other engine's threads go on waiting actively for a while
-LEAST_NOISE = 0.005  # the part of a time by which a win must be larger at least
-DEVIATIONS = 3.0  # of the sessions' mean that a ratio must be away from 1
+DEVIATIONS = 3.0  # standard ones, of the sessions' median, that a ratio must be away from 1
 SEED = 20240
 
 
@@ -82,7 +81,7 @@ def contest(before: Path, after: Path, threads: int, level: int) -> Contest:
         blocks, difference = _session((before, after), threads, level, len(sessions))
         sessions.append(blocks)
         error = max(error, difference)
-        ratio, noise = versus([[after / before for before, after in s] for s in sessions])
+        ratio, noise = _ratio(sessions)
         clear = abs(ratio - 1) > noise or noise <= CLEAR_NOISE
         if len(sessions) >= SESSIONS and (clear or time.perf_counter() > end):
             break
@@ -90,14 +89,10 @@ def contest(before: Path, after: Path, threads: int, level: int) -> Contest:
     return Contest(least[0], least[1], ratio, noise, error)
 
 
-def versus(sessions: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """(median ratio, how far from 1 that must be to be no chance), from ratios by session."""
-    middles = [statistics.median(ratios) for ratios in sessions]
-    ratio = statistics.median(middles)
-    # the median deviation does not mind a session during which something else ran; 1.48 makes
-    # a standard deviation of it
-    deviation = 1.48 * statistics.median(abs(middle - ratio) for middle in middles)
-    return ratio, max(LEAST_NOISE, DEVIATIONS * deviation / math.sqrt(len(middles)))
+def _ratio(sessions: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float]:
+    """(median ratio, noise): where memory lies is a session's luck, so a session is one turn."""
+    ratios = [statistics.median(after / before for before, after in s) for s in sessions]
+    return versus(ratios, DEVIATIONS)
 
 
 def _session(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from .measurer import Measurer, Trial
+from .noise import versus
 from .proposer import Proposer, ProposerFactory
 from .record import Challenge, Config, Measurement, Status, now
 from .scheduler import Scheduler, TaskState
@@ -18,7 +18,9 @@ from .space import SearchSpace
 __all__ = ["Observer", "TaskResult", "TuneResult", "TuneTask", "Tuner"]
 
 WORTH = 0.99  # of the incumbent's time that a measured config must reach to challenge it
-LEAST_NOISE = 0.005  # by which a challenger must win at least
+# Standard deviations of the turns' median that a challenger's ratio must be below 1. Fewer than a
+# contest asks for: what wins here is judged again, as a part of the tuned object.
+DEVIATIONS = 2.0
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,8 @@ class Tuner:
             if new.status is not Status.OK or not old.times:
                 state.learn(point, math.inf)  # it ran once and does not run again
                 return
-            ratio, noise = _versus(old.times, new.times)
+            ratios = [after / before for before, after in zip(old.times, new.times)]
+            ratio, noise = versus(ratios, DEVIATIONS)
         won = ratio < 1.0 - noise
         record = Challenge(
             task=space.task,
@@ -283,12 +286,3 @@ class Tuner:
     def _trial(self, state: _State, point: int) -> Trial:
         space = state.task.space
         return Trial(state.task.text, space.template, space.config(point))
-
-
-def _versus(old: Sequence[float], new: Sequence[float]) -> tuple[float, float]:
-    """(median of the turns' ratios, how far from 1 that must be to be no chance)."""
-    ratios = [after / before for before, after in zip(old, new)]
-    middle = statistics.median(ratios)
-    deviation = statistics.median(abs(ratio - middle) for ratio in ratios)
-    # 1.48 makes a standard deviation of a median one; two of those of the median of all turns
-    return middle, max(LEAST_NOISE, 2 * 1.48 * deviation / math.sqrt(len(ratios)))
