@@ -198,7 +198,8 @@ def verdicts(rows: Sequence[Row]) -> dict[str, bool]:
             for other in ("random", "annealing"):
                 theirs = statistics.median(pooled(rows, other, start, percent))
                 bar = f"from the {start}, {percent} % measured: {own:.2%} < {other}'s {theirs:.2%}"
-                bars[bar] = own < theirs or own == 0  # nothing is below the best of the space
+                # nothing is below the best of the space
+                bars[f"{bar}, or 0"] = own < theirs or own == 0
     return bars
 
 
