@@ -83,3 +83,16 @@ class MismatchError(LeipError):
 
 class PassError(LeipError):
     pass
+
+
+def line_in(error: BaseException, file: str) -> int:
+    """The last line of a file that an error came through; 0 if none."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return error.lineno or 0
+    line = 0
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == file:
+            line = step.tb_lineno
+        step = step.tb_next
+    return line

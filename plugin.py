@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import LeipError, UsageError
+from .errors import LeipError, UsageError, line_in
 
 if TYPE_CHECKING:
     from .ir.op import OpDef
@@ -173,22 +173,9 @@ def _execute(path: Path) -> None:
         raise
     except (Exception, SystemExit) as error:  # whatever a user's file raises is its author's news
         del sys.modules[name]
-        line = _line_in(error, path)
+        line = line_in(error, str(path))
         raise UsageError(
             f"the plugin failed to load: {type(error).__name__}: {error}",
             f"{path}:{line}" if line else str(path),
             f"run it alone to see more: python {path}",
         ) from error
-
-
-def _line_in(error: BaseException, path: Path) -> int:
-    """The last line of the file that the error came through; 0 if none."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return error.lineno or 0
-    line = 0
-    step = error.__traceback__
-    while step is not None:
-        if step.tb_frame.f_code.co_filename == str(path):
-            line = step.tb_lineno
-        step = step.tb_next
-    return line

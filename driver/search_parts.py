@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 
+from ..codegen.build import BuildOptions
+from ..codegen.contest import Contest, contest
 from ..codegen.trial import TrialMeasurer
+from ..search.checked_parts import CheckedMeasurer, blamed, part_error
 from ..search.gain_scheduler import GainScheduler
 from ..search.local_search import LocalSearch
 from ..search.measurer import Measurer
@@ -12,13 +17,14 @@ from ..search.registry import parts
 from ..search.tuner import Observer, Tuner, TuneTask
 from .tuning import Job
 
-__all__ = ["make_measurer", "make_tuner"]
+__all__ = ["judge", "make_measurer", "make_tuner"]
 
 
 def make_measurer(job: Job) -> Measurer:
     """What builds and times kernels: on this machine, or what a plugin has for that."""
     if (made := parts().measurer) is not None:
-        return made()
+        with blamed("measurer", made):
+            return CheckedMeasurer(made())
     weights = sum(n.output.type.nbytes for n in job.graph.nodes() if n.op == "constant")
     return TrialMeasurer(job.pool, cc=job.options.cc, cache=job.cache, model_weights=weights)
 
@@ -27,6 +33,21 @@ def make_tuner(
     tasks: Sequence[TuneTask], measurer: Measurer, observer: Observer, seed: int
 ) -> Tuner:
     """The loop over scheduler, proposers and measurer."""
-    scheduler = (parts().scheduler or GainScheduler)()
-    proposer = parts().proposer or LocalSearch
+    schedulers, proposer = parts().scheduler or GainScheduler, parts().proposer or LocalSearch
+    with blamed("scheduler", schedulers):
+        scheduler = schedulers()
     return Tuner(tasks, measurer, scheduler, proposer, observer=observer, seed=seed)
+
+
+def judge(before: Path, after: Path, build: BuildOptions) -> Contest:
+    """Run two objects in turns, here or where a plugin does it."""
+    if (given := parts().judge) is None:
+        return contest(before, after, build.threads, build.level)
+    with blamed("judge", given):
+        result = given(before, after, build.threads, build.level)
+    if not isinstance(result, Contest):
+        raise part_error("judge", given, f"gives {result!r:.60}, which is no Contest")
+    figures = (result.before, result.after, result.ratio)
+    if not all(0 < figure < math.inf for figure in figures):
+        raise part_error("judge", given, f"gives {result!r:.120}")
+    return result

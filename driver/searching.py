@@ -10,7 +10,6 @@ from pathlib import Path
 from .. import __version__
 from ..codegen.build import build_object
 from ..codegen.cache import package_version
-from ..codegen.contest import contest
 from ..codegen.host_caches import caches
 from ..codegen.measure import measure_peak
 from ..errors import LeipError
@@ -29,7 +28,7 @@ from ..search.tuner import TuneTask
 from .given_logs import check_target
 from .layout_choice import choose_layouts
 from .recorder import Recorder
-from .search_parts import make_measurer, make_tuner
+from .search_parts import judge, make_measurer, make_tuner
 from .tuning import (
     Job,
     Kernel,
@@ -159,12 +158,9 @@ def _tune(
         recorder.add(kernel, len(space))
     recorder.say("search")
     result = make_tuner(tasks, measurer, recorder, job.options.seed).run(recorder.left)
-    if result.exhausted:
-        status = recorder.status
-        notes.append(
-            "every config of every kernel is measured: the search ended after "
-            f"{status.done} of {status.iterations} iterations"
-        )
+    if result.ended:
+        made = f"{recorder.status.done} of {recorder.status.iterations} iterations"
+        notes.append(f"{result.ended}: the search ended after {made}")
     overrides = {}
     for kernel, task_result in zip(recorder.tunable, result.tasks):
         if override := override_of(kernel, text_of(kernel.template, task_result.config)):
@@ -233,8 +229,7 @@ def _judged(
     recorder.say("comparing")
     before = _object(job, standing.graph, standing.overrides, "untuned")
     after = _object(job, tuned.graph, tuned.overrides, "tuned")
-    judge = parts().judge or contest
-    result = judge(before, after, job.build.threads, job.build.level)
+    result = judge(before, after, job.build)
     by_key = {kernel.task.key: kernel for kernel in kernels}
     chosen = [by_key[key] for key in tuned.overrides] if result.won else []
     return dataclasses.replace(

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .checked_parts import CheckedProposer, CheckedScheduler
 from .measurer import Measurer, Trial
 from .noise import versus
-from .proposer import Proposer, ProposerFactory
+from .proposer import ProposerFactory
 from .record import Challenge, Config, Measurement, Status, now
 from .scheduler import Scheduler, TaskState
 from .space import SearchSpace
@@ -77,12 +78,12 @@ class TuneResult:
     Attributes:
         tasks: One a task, in order.
         iterations: New measurements.
-        exhausted: It ended early since every point of every space is measured.
+        ended: Why it ended early; "" if it did not.
     """
 
     tasks: tuple[TaskResult, ...]
     iterations: int
-    exhausted: bool
+    ended: str = ""
 
 
 class Observer(Protocol):
@@ -110,7 +111,7 @@ class _State:
     """A task while it is tuned."""
 
     task: TuneTask
-    proposer: Proposer
+    proposer: CheckedProposer
     best: int  # the point that the task would be built with now
     seconds: dict[int, float] = field(default_factory=dict)
     history: list[float] = field(default_factory=list)
@@ -183,7 +184,7 @@ class Tuner:
         batch: int = 4,
         clock: Callable[[], str] = now,
     ) -> None:
-        self._measurer, self._scheduler = measurer, scheduler
+        self._measurer, self._scheduler = measurer, CheckedScheduler(scheduler)
         self._observer: Observer = observer if observer is not None else Silent()
         self._batch, self._clock = batch, clock
         self._states = [self._begin(task, proposers, seed) for task in tasks]
@@ -193,6 +194,9 @@ class Tuner:
 
         May be interrupted by any exception, KeyboardInterrupt among them: what the observer was
         told of holds, and `result` gives it.
+
+        Raises:
+            UsageError: The scheduler or a proposer is a plugin's, and does what it must not.
         """
         left = iterations
         while left > 0:
@@ -200,11 +204,24 @@ class Tuner:
             if index is None:
                 break
             left -= self._turn(index, min(left, self._batch))
-        return self.result(iterations - left, exhausted=left > 0)
+        return self.result(iterations - left, self._why_no_more() if left else "")
 
-    def result(self, iterations: int = 0, exhausted: bool = False) -> TuneResult:
+    def result(self, iterations: int = 0, ended: str = "") -> TuneResult:
         """How things stand now."""
-        return TuneResult(tuple(s.result() for s in self._states), iterations, exhausted)
+        return TuneResult(tuple(s.result() for s in self._states), iterations, ended)
+
+    def _why_no_more(self) -> str:
+        """Why there are iterations left that nobody wants."""
+        if not self._states:
+            return "no kernel has a config beside its default"
+        left = [s for s in self._states if len(s.seconds) < len(s.task.space)]
+        if not left:
+            return "every config of every kernel is measured"
+        points = sum(len(s.task.space) - len(s.seconds) for s in left)
+        beside = f"while {points} configs of {len(left)} kernels are not measured"
+        if not all(state.done for state in left):
+            return f"the scheduler {self._scheduler.name} chose no kernel any more, {beside}"
+        return f"the proposer {left[0].proposer.name} proposed no more, {beside}"
 
     # --- one task -----------------------------------------------------------------------------
 
@@ -212,7 +229,7 @@ class Tuner:
         """The state of a task after what is known of it."""
         space = task.space
         own = int(hashlib.sha256(f"{seed} {space.task}".encode()).hexdigest()[:12], 16)
-        state = _State(task, proposers(space, own), space.default)
+        state = _State(task, CheckedProposer(proposers, space, own), space.default)
         for record in task.known:
             if record.template != space.template:
                 continue
@@ -251,8 +268,7 @@ class Tuner:
         first = [p for p in dict.fromkeys(found) if p is not None and p not in state.seconds]
         if first:
             return first[:count]
-        proposed = dict.fromkeys(state.proposer.propose(count))
-        return [point for point in proposed if point not in state.seconds][:count]
+        return list(state.proposer.propose(count))
 
     def _challenge(self, index: int, point: int) -> None:
         """Run the incumbent and a point in turns; the point wins beyond the noise only."""

@@ -14,6 +14,7 @@ import pytest
 from command_line import Cli
 from tuning_runs import Tuning, processes_of
 
+from leip.plugin import register_search
 from leip.search.log import read_log
 
 # --- logs in which little stands ------------------------------------------------------------------
@@ -108,3 +109,112 @@ def test_a_search_that_is_told_to_end_tidies_up(cli: Cli, model: Path) -> None:
     assert [path.name for path in (cli.folder / "OUT").iterdir()] == ["optimization_artifacts"]
     assert not list(temporary.glob("leip-*"))
     assert len(read_log(log).measurements) >= 2
+
+
+# --- parts of one's own that do what they must not ------------------------------------------------
+
+PROPOSER = """
+from leip.plugin import register_search
+
+class Mine:
+    def __init__(self, space, seed):
+        self.size, self.start, self.seen = len(space), space.default, set()
+
+    def tell(self, point, seconds):
+        self.seen.add(point)
+
+    def propose(self, count):
+        left = [p for p in range(self.size) if p not in self.seen][:count]
+        {body}
+
+register_search(proposer=Mine)
+"""
+
+SCHEDULER = """
+from leip.plugin import register_search
+
+class Mine:
+    def next(self, tasks):
+        {body}
+
+register_search(scheduler=Mine)
+"""
+
+MEASURER = """
+from leip.plugin import register_search
+from leip.search.measurer import Outcome
+from leip.search.record import Status
+
+class Mine:
+    def measure(self, trials):
+        {body}
+
+    def compare(self, trials):
+        return []
+
+    def close(self):
+        pass
+
+register_search(measurer=Mine)
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "body", "message"),
+    [
+        (PROPOSER, "return [-1]", "proposer Mine proposes point -1 of a space of"),
+        (PROPOSER, "return [*left, self.size][-1:]", "of a space of"),
+        (PROPOSER, "return [self.start]", "which was measured before"),
+        (PROPOSER, "return left[:1] * 2", "twice"),
+        (PROPOSER, "yield from range(10**9)", "more than the"),
+        (PROPOSER, "return [0.5]", "proposer Mine raises TypeError: 'float'"),
+        (PROPOSER, "raise KeyError('lost')", "proposer Mine raises KeyError: 'lost'"),
+        (PROPOSER, "raise SystemExit(0)", "proposer Mine raises SystemExit"),
+        (SCHEDULER, "return -1", "scheduler Mine chooses task -1"),
+        (SCHEDULER, "return len(tasks)", "counted from 0"),
+        (SCHEDULER, "return 0", "scheduler Mine chooses task 0, which has no point left"),
+        (SCHEDULER, "return tasks[99].size", "scheduler Mine raises IndexError"),
+        (MEASURER, "yield Outcome(Status.OK, (1e-3,))", "gives 1 outcomes for"),
+        (MEASURER, "return iter([1e-3] * 9)", "measurer Mine gives 0.001, which is no Outcome"),
+        (MEASURER, "return iter([Outcome(Status.OK, (float('nan'),))])", "gives the times (nan,)"),
+        (MEASURER, "yield 1 / 0", "measurer Mine raises ZeroDivisionError"),
+    ],
+)
+def test_a_part_that_does_what_it_must_not_is_named(
+    tuning: Tuning, part: str, body: str, message: str
+) -> None:
+    plugin = tuning.cli.folder / "mine.py"
+    plugin.write_text(part.format(body=body))
+    text = tuning.fails(2, 500, "OUT", "--plugin", plugin)
+    assert message in text and str(plugin) in text and "is in the log" in text
+    if "raises" in message and "TypeError" not in message:
+        line = next(n for n, line in enumerate(plugin.read_text().splitlines(), 1) if body in line)
+        assert f"{plugin}:{line}" in text
+    assert not (tuning.cli.folder / "OUT" / "modelLibrary.so").exists()
+    assert tuning.measured() > 0 or part is not PROPOSER
+
+
+def test_a_judge_that_says_nothing_is_named(tuning: Tuning) -> None:
+    def silent(untuned: Path, tuned: Path, threads: int, level: int) -> None: ...
+
+    register_search(judge=silent)
+    assert "silent gives None, which is no Contest" in tuning.fails(2, 20)
+    assert tuning.measured() == 20
+
+
+@pytest.mark.parametrize(
+    ("part", "body", "message"),
+    [
+        (PROPOSER, "return left if len(self.seen) < 3 else []", "proposer Mine proposed no more"),
+        (SCHEDULER, "return 0 if tasks[0].measured < 3 else None", "scheduler Mine chose no"),
+    ],
+)
+def test_a_part_that_stops_early_is_told(
+    tuning: Tuning, part: str, body: str, message: str
+) -> None:
+    plugin = tuning.cli.folder / "mine.py"
+    plugin.write_text(part.format(body=body))
+    text = tuning(500, "OUT", "--plugin", plugin)
+    ended = f"the search ended after {tuning.measured()} of 500 iterations"
+    assert message in text and "are not measured" in text and ended in text
+    assert "every config of every kernel" not in text

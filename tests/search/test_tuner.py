@@ -41,7 +41,7 @@ def test_iterations_are_new_measurements_and_the_default_is_the_first() -> None:
     watch = Watch()
     result = tuner([task()], Pretended(), watch).run(30)
     records = [r for r in watch.of(Measurement) if isinstance(r, Measurement)]
-    assert result.iterations == len(records) == 30 and not result.exhausted
+    assert result.iterations == len(records) == 30 and not result.ended
     assert records[0].config == CONFIGS[0]
     assert len({tuple(r.config.items()) for r in records}) == 30
     assert all(r.task == "bowl" and r.template == "bowl__any" and r.source == "s1" for r in records)
@@ -59,7 +59,8 @@ def test_the_best_is_found_and_confirmed_in_turns() -> None:
 def test_an_exhausted_space_ends_early_and_invalid_points_count() -> None:
     watch = Watch()
     result = tuner([task()], Pretended(), watch).run(10_000)
-    assert result.exhausted and result.iterations == len(CONFIGS)
+    assert result.ended == "every config of every kernel is measured"
+    assert result.iterations == len(CONFIGS)
     assert result.tasks[0].exhausted
     invalid = [r for r in watch.of(Measurement) if r.status is Status.INVALID]  # type: ignore[union-attr]
     assert len(invalid) == 3 and all(r.times == () and r.message for r in invalid)  # type: ignore[union-attr]
