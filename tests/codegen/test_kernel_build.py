@@ -4,16 +4,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tvm
 
-from leip.codegen import kernel_object
+from leip.codegen import kernel_build, kernel_object
 from leip.codegen.cache import KernelCache
 from leip.codegen.kernel_build import KernelBuildError, Request, WorkerPool, build_kernels
+from leip.codegen.kernel_worker import Failed, Job
 from leip.ir import parse_graph
 from leip.ir.target import Target
 from leip.schedules.select import GENERIC, select
@@ -155,6 +158,52 @@ def test_workers_die_with_their_parent() -> None:
     while time.monotonic() < end and _alive(worker):
         time.sleep(0.1)
     assert not _alive(worker)
+
+
+class Hanging:
+    """Stands for a worker that does a job until it is closed, and then for the moment after."""
+
+    def __init__(self, plugins: tuple[str, ...]) -> None:
+        self.process = SimpleNamespace(kill=lambda: None, wait=lambda: -signal.SIGTERM)
+        self.asked, self.closed, self.replaced = (threading.Event() for _ in range(3))
+        for before in MADE:
+            before.replaced.set()
+        MADE.append(self)
+
+    def ask(self, job: Any) -> Any:
+        self.asked.set()
+        self.closed.wait()
+        raise EOFError
+
+    def close(self) -> None:
+        self.closed.set()
+        self.replaced.wait(0.5)  # time for the thread that has asked to take it for dead
+
+
+MADE: list[Hanging] = []
+
+
+def test_an_interrupt_starts_no_worker_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while workers prepare: they end, and who waits for them finds them dead."""
+    MADE.clear()
+    join, waiting, raised = threading.Thread.join, [], []
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        MADE[0].asked.wait()
+        waiting.append(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kernel_build, "_Worker", Hanging)
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    pool = WorkerPool(1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "join", interrupted)
+        pool.attempt([Job("", "", "", "")] * 2, 60.0)
+    for thread in waiting:
+        join(thread)
+    assert len(MADE) == 1, "a worker was started while the pool was closed"
+    assert not raised, "a thread died with a traceback"
+    assert isinstance(pool._attempt_one(0, Job("", "", "", ""), 60.0), Failed)
 
 
 def _alive(pid: int) -> bool:
