@@ -66,22 +66,27 @@ def search(job: Job) -> Tuned:
         recorder = Recorder(log, others, job.options.iterations or 0, job.watch)
         kernels = kernels_of(job.graph, job.build)
         notes = log_notes([*others, log.content], kernels, job)
-        measurer = make_measurer(job)
         try:
-            recorder.say("start")
-            choice = recorder.history.layouts(job.digest)
-            if choice is None:
-                choice = choose_layouts(job, recorder, measurer)
-            graph = apply_layouts(job.graph, choice)
-            if graph is not job.graph:
-                kernels = kernels_of(graph, job.build)
-            overrides = _tune(job, kernels, recorder, measurer, notes)
+            measurer = make_measurer(job)
+            try:
+                recorder.say("start")
+                choice = recorder.history.layouts(job.digest)
+                if choice is None:
+                    choice = choose_layouts(job, recorder, measurer)
+                graph = apply_layouts(job.graph, choice)
+                if graph is not job.graph:
+                    kernels = kernels_of(graph, job.build)
+                overrides = _tune(job, kernels, recorder, measurer, notes)
+            finally:
+                measurer.close()
+            tuned = _proven(job, Tuned(graph, overrides, tuple(notes)), kernels, recorder)
         except KeyboardInterrupt:
             raise SearchInterrupted(_stopped(recorder)) from None
-        finally:
-            measurer.close()
-        tuned = _proven(job, Tuned(graph, overrides, tuple(notes)), kernels, recorder)
-    write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()))
+    try:
+        write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()))
+    except (LeipError, ImportError) as error:  # no reason to lose what was found
+        note = f"there is no report of this search: {' '.join(str(error).split())}"
+        tuned = dataclasses.replace(tuned, notes=(*tuned.notes, note))
     return tuned
 
 
@@ -124,10 +129,11 @@ def _cpu_name() -> str:
 
 def _stopped(recorder: Recorder) -> str:
     status = recorder.status
+    more = f"go on with iterations:{recorder.left}, or " if recorder.left else ""
     return (
         f"the search was stopped after {status.done} of {status.iterations} iterations; what it "
         f"found is in {recorder.log.path}, and no object was written\n"
-        f"go on with iterations:{recorder.left}, or build from what was found with iterations:0"
+        f"{more}build from what was found with iterations:0"
     )
 
 

@@ -111,6 +111,30 @@ def test_a_search_that_is_told_to_end_tidies_up(cli: Cli, model: Path) -> None:
     assert len(read_log(log).measurements) >= 2
 
 
+def test_an_end_while_objects_are_compared_says_what_is_kept(tuning: Tuning) -> None:
+    def stopped(untuned: Path, tuned: Path, threads: int, level: int) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    register_search(judge=stopped)
+    done = tuning.cli(*tuning.words(20, "OUT"))
+    assert done.returncode == 143
+    assert "stopped after 20 of 20 iterations" in done.stderr
+    assert "\nbuild from what was found with iterations:0\n" in done.stderr
+    assert "was not compared" in tuning(0)
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "pygal"])
+def test_a_search_whose_report_fails_is_not_lost(
+    tuning: Tuning, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, missing, None)
+        text = tuning(20)
+    assert "note: tuned: 10.0%" in text
+    assert "note: there is no report of this search: " in text and missing in text
+    assert tuning.object() and not tuning.log().with_name("report.html").exists()
+
+
 # --- parts of one's own that do what they must not ------------------------------------------------
 
 PROPOSER = """
