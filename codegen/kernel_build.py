@@ -181,10 +181,7 @@ class WorkerPool:
             raise failures[min(failures)]
 
     def _attempt_one(self, slot: int, job: Job | Errand, timeout: float) -> Any:
-        with self._replacing:
-            if slot >= len(self._workers):
-                return Failed("Died", "the pool was closed", "")
-            worker = self._workers[slot]
+        worker = self._workers[slot]
         timer = threading.Timer(timeout, worker.process.kill)
         start = time.monotonic()
         timer.start()
