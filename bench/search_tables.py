@@ -1,16 +1,19 @@
-"""Twelve kernels whose whole spaces are measured once, and kept as tables to replay searches on.
+"""Twelve kernels whose whole spaces are measured, and kept as tables to replay searches on.
 
-    python bench/search_tables.py [--seconds N] [--only NAME …]
+    python bench/search_tables.py [NAME …] [--again]
 
-measures what is not measured yet, for N seconds or until all is done, then the best points of each
-kernel a second time. A table (bench/results/search/NAME.json) holds the space as it was: knobs,
-modelled costs and measured times, so replaying depends on no template and no machine.
+measures those that have no table, or (--again) all. Every point is measured in two passes, minutes
+apart, and those that come near the best in a third; the least time counts. The default is measured
+with every batch: if it is slower than before, so may be the others, and the batch is done again.
+A table (bench/results/search/NAME.json) holds the space as it was: knobs, modelled costs and
+measured times, so replaying depends on no template and no machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import time
 from collections.abc import Sequence
@@ -18,14 +21,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leip.search.knob_space import TableSpace
-from leip.search.measurer import Trial
+from leip.search.measurer import Measurer, Trial
 from leip.search.record import Config, Status
 
 FOLDER = Path(__file__).parent / "results" / "search"
 AVX2 = "llvm -mcpu=haswell"
 THREADS = 2
-BATCH = 8
-AGAIN = 1.15  # of the best time: points that are measured twice
+BATCH = 14
+NEAR = 1.1  # of the best time: points that are measured a third time
+STEADY = 1.03  # of the default's best time: more, and the machine was not ours
+ATTEMPTS = 8  # at a batch
 
 
 def conv(
@@ -142,8 +147,7 @@ class Table:
         default: Number of the default point.
         points: Of each point its values, in the order of `knobs`.
         priors: Modelled costs.
-        times: Microseconds by point; None: not measured yet; -1: it is no legal one, or failed.
-        twice: Whether the best points were measured again.
+        times: Microseconds by point; -1: it is no legal one, or failed.
     """
 
     task: str
@@ -153,8 +157,7 @@ class Table:
     default: int
     points: list[list[int | bool | str]]
     priors: list[float] | None
-    times: list[float | None] = field(default_factory=list)
-    twice: bool = False
+    times: list[float] = field(default_factory=list)
 
     @classmethod
     def load(cls, name: str) -> Table:
@@ -172,7 +175,7 @@ class Table:
     @property
     def seconds(self) -> list[float]:
         """Times by point; infinite where there is none."""
-        return [t / 1e6 if t is not None and t > 0 else float("inf") for t in self.times]
+        return [t / 1e6 if t > 0 else float("inf") for t in self.times]
 
     def space(self, name: str, default: int | None = None) -> TableSpace:
         """The space, perhaps with another default."""
@@ -187,12 +190,12 @@ def _compact(value: object) -> str:
         lines = [", ".join(rows[at : at + 6]) for at in range(0, len(rows), 6)]
         return "[\n    " + ",\n    ".join(lines) + "\n  ]"
     if isinstance(value, list) and value and isinstance(value[0], float):
-        return "[" + ", ".join("null" if n is None else f"{n:.6g}" for n in value) + "]"
+        return "[" + ", ".join(f"{n:.6g}" for n in value) + "]"
     return json.dumps(value)
 
 
 def new_table(kernel: Kernel) -> Table:
-    """The space of a kernel, nothing measured."""
+    """The space of a kernel, not measured yet."""
     from leip.codegen.resolver import resolve
     from leip.ir.parse import parse_graph
     from leip.schedules.select import select
@@ -211,73 +214,83 @@ def new_table(kernel: Kernel) -> Table:
         space.default,
         [list(config.values()) for config in configs],
         [float(f"{space.prior(point):.5g}") for point in range(len(space))],
-        [None] * len(configs),
     )
 
 
-def measure(names: Sequence[str], seconds: float) -> bool:
-    """Go on measuring; whether all is done."""
-    from leip.codegen.kernel_build import WorkerPool
-    from leip.codegen.trial import TrialMeasurer
+class Ruler:
+    """Measures batches of a table's points, each together with the default."""
 
-    end = time.monotonic() + seconds
-    with WorkerPool(2) as pool, TrialMeasurer(pool) as measurer:
-        for kernel in kernels():
-            if names and kernel.name not in names:
-                continue
-            path = FOLDER / f"{kernel.name}.json"
-            table = Table.load(kernel.name) if path.exists() else new_table(kernel)
-            while (points := _next(table)) and time.monotonic() < end:
-                trials = [Trial(table.task, table.template, table.config(p)) for p in points]
-                for point, outcome in zip(points, measurer.measure(trials), strict=True):
-                    good = outcome.status is Status.OK
-                    now = round(min(outcome.times) * 1e6, 3) if good else -1.0
-                    before = table.times[point]
-                    table.times[point] = now if before is None else min(before, now, key=abs)
-                    if not good:
-                        print(kernel.name, table.config(point), outcome.status, outcome.message)
-                if None not in table.times and points[-1] == _again(table)[-1]:
-                    table.twice = True
-            table.save(kernel.name)
-            done = sum(t is not None for t in table.times)
-            print(
-                f"{kernel.name}: {done} of {len(table.times)}{', twice' * table.twice}", flush=True
-            )
-            if time.monotonic() >= end:
-                return False
-    return True
+    def __init__(self, table: Table, measurer: Measurer) -> None:
+        self._table, self._measurer = table, measurer
+        self._default = math.inf  # its best time in this run
+        self.again = 0  # batches that were measured again
+
+    def times(self, points: Sequence[int]) -> list[float]:
+        """Microseconds of each, -1 for none; of the steadiest of the attempts."""
+        best, steadiest = [], math.inf
+        for _ in range(ATTEMPTS):
+            before, *now, after = self._once([self._table.default, *points, self._table.default])
+            self._default = min(self._default, before, after)
+            if max(before, after) < steadiest:
+                best, steadiest = now, max(before, after)
+            if steadiest <= self._default * STEADY:
+                break
+            self.again += 1
+        return best
+
+    def _once(self, points: Sequence[int]) -> list[float]:
+        table = self._table
+        trials = [Trial(table.task, table.template, table.config(point)) for point in points]
+        outcomes = self._measurer.measure(trials)
+        return [
+            round(min(each.times) * 1e6, 3) if each.status is Status.OK else -1.0
+            for each in outcomes
+        ]
 
 
-_position: dict[int, int] = {}
+def measure(table: Table, measurer: Measurer) -> int:
+    """Fill in the times; how many batches were measured more than once."""
+    ruler = Ruler(table, measurer)
+    every = list(range(len(table.points)))
+    found: dict[int, float] = {}
 
+    def go_through(points: Sequence[int]) -> None:
+        for at in range(0, len(points), BATCH):
+            batch = points[at : at + BATCH]
+            for point, now in zip(batch, ruler.times(batch), strict=True):
+                found[point] = min(found.get(point, now), now)
 
-def _again(table: Table) -> list[int]:
-    """Points that are measured a second time."""
-    best = min(table.seconds)
-    return [point for point, each in enumerate(table.seconds) if each <= best * AGAIN]
-
-
-def _next(table: Table) -> list[int]:
-    """The points of the next batch."""
-    missing = [point for point, each in enumerate(table.times) if each is None]
-    if missing:
-        return missing[:BATCH]
-    if table.twice:
-        return []
-    at = _position.get(id(table), 0)
-    points = _again(table)[at : at + BATCH]
-    _position[id(table)] = at + BATCH
-    if not points:
-        table.twice = True
-    return points
+    go_through(every)
+    go_through(every[::-1])
+    best = min(now for now in found.values() if now > 0)
+    go_through([point for point in every if 0 < found[point] <= best * NEAR])
+    table.times = [found[point] for point in every]
+    return ruler.again
 
 
 def main() -> None:
+    from leip.codegen.kernel_build import WorkerPool
+    from leip.codegen.trial import TrialMeasurer
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--again", action="store_true", help="also those that have a table")
     args = parser.parse_args()
-    print("done" if measure(args.only, args.seconds) else "more to do")
+    with WorkerPool(THREADS) as pool, TrialMeasurer(pool) as measurer:
+        for kernel in kernels():
+            wanted = kernel.name in args.names or not args.names
+            if wanted and (args.again or not (FOLDER / f"{kernel.name}.json").exists()):
+                start = time.monotonic()
+                table = new_table(kernel)
+                again = measure(table, measurer)
+                table.save(kernel.name)
+                best, default = min(table.seconds), table.seconds[table.default]
+                print(
+                    f"{kernel.name}: {len(table.times)} points in {time.monotonic() - start:.0f} s "
+                    f"({again} batches again), best {best * 1e6:.1f} us, default "
+                    f"{default / best:.3f} x",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
