@@ -23,8 +23,12 @@ def out() -> Console:
     """The console for results (standard output); as wide as it takes where it is not a terminal."""
     from rich.console import Console
 
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # `main` knows what to do; rich would end the process with 1
+
     width = None if sys.stdout.isatty() else UNLIMITED
-    return Console(highlight=False, soft_wrap=True, width=width)
+    return Output(highlight=False, soft_wrap=True, width=width)
 
 
 class Bars:

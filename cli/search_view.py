@@ -43,6 +43,7 @@ class SearchView:
         self._live: Live | None = None
         self._told = -math.inf
         self._phase = ""
+        self._heard = True
 
     def __enter__(self) -> SearchView:
         return self
@@ -63,7 +64,7 @@ class SearchView:
         if not sys.stdout.isatty():
             if new or now - self._told >= LINE:
                 self._told = now
-                print(line(status), flush=True)
+                self._print(line(status))
             return
         if self._live is None and status.phase != "done":
             self._start()
@@ -72,6 +73,14 @@ class SearchView:
             self._live.update(picture(status), refresh=True)
         if status.phase == "done":
             self._stop()
+
+    def _print(self, text: str) -> None:
+        """Tell how it goes; who does not want to know, or cannot, loses no search by it."""
+        if self._heard:
+            try:
+                print(text, flush=True)
+            except OSError:
+                self._heard = False
 
     def _start(self) -> None:
         from rich.console import Console

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import queue
-import shutil
 import tempfile
 import threading
 import time
@@ -16,18 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BuildError, OutputError
+from ..errors import BuildError
 from ..schedules.task import Task
 from .cache import KernelCache
 from .kernel_object import kernel_symbol
 from .kernel_worker import Built, Errand, Failed, Job, answer, build_job
+from .work_folder import WorkFolder, check_space
 from .worker_process import WorkerProcess, receive, send
 
 __all__ = ["KernelBuildError", "KernelObject", "Request", "WorkerPool", "build_kernels"]
 
 Progress = Callable[[int, int], None]
-
-LEAST_FREE = 1 << 20  # bytes for temporary files; with less, compilers and linkers die
 
 
 class KernelBuildError(BuildError):
@@ -88,18 +86,28 @@ class WorkerPool:
         self.jobs = jobs
         self.plugins = tuple(str(Path(path).resolve()) for path in plugins)
         self._workers: list[_Worker] = []
+        self._folder: WorkFolder | None = None  # for their temporary files: they may be killed
         self._replacing = threading.Lock()  # so that none is started while the pool is closed
 
     def start(self) -> None:
         """Start the processes without waiting for them."""
+        if self._folder is None and self.jobs > 0:
+            self._folder = WorkFolder()
         while len(self._workers) < self.jobs:
-            self._workers.append(_Worker(self.plugins))
+            self._workers.append(self._worker())
+
+    def _worker(self) -> _Worker:
+        assert self._folder is not None
+        return _Worker(self.plugins, self._folder.path)
 
     def close(self) -> None:
         with self._replacing:
             for worker in self._workers:
                 worker.close()
             self._workers.clear()
+            if self._folder is not None:
+                self._folder.close()
+                self._folder = None
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -134,6 +142,9 @@ class WorkerPool:
         Returns:
             What each came to, in order; `Failed` says why there is nothing. A worker that died is
             replaced.
+
+        Raises:
+            BuildError: A worker cannot even begin, since a plugin fails there.
         """
         if self.jobs == 0:
             return [answer(job) for job in jobs]
@@ -186,7 +197,11 @@ class WorkerPool:
         start = time.monotonic()
         timer.start()
         try:
-            return worker.ask(job)
+            result = worker.ask(job)
+            if not worker.ready:  # the next one would not either
+                message = f"the processes that build do not begin: {result.kind}: {result.message}"
+                raise BuildError(message, ", ".join(self.plugins), "plugins are loaded there too")
+            return result
         except (EOFError, BrokenPipeError, ValueError, OSError):
             ended = worker.ended()
             late = time.monotonic() - start >= timeout
@@ -194,24 +209,24 @@ class WorkerPool:
             with self._replacing:
                 if slot < len(self._workers):  # else the pool was closed meanwhile
                     worker.close()
-                    self._workers[slot] = _Worker(self.plugins)
+                    self._workers[slot] = self._worker()
             return Failed("Timeout" if late else "Died", message, "")
         finally:
             timer.cancel()
 
 
 class _Worker(WorkerProcess):
-    def __init__(self, plugins: tuple[str, ...]) -> None:
-        super().__init__("kernel_worker", plugins)
-        self._ready = False
+    def __init__(self, plugins: tuple[str, ...], temporary: Path) -> None:
+        super().__init__("kernel_worker", plugins, temporary=temporary)
+        self.ready = False
 
     def ask(self, job: Job | Errand) -> Any:
         """What a job comes to. Raises EOFError or BrokenPipeError if the process dies of it."""
-        if not self._ready:
+        if not self.ready:
             failed = receive(self.stdout)
             if failed is not None:
                 return failed
-            self._ready = True
+            self.ready = True
         send(self.stdin, job)
         return receive(self.stdout)
 
@@ -220,13 +235,7 @@ class _Worker(WorkerProcess):
             return self.ask(job)  # type: ignore[no-any-return]
         except (EOFError, BrokenPipeError):
             ended = self.ended()
-            folder = tempfile.gettempdir()
-            if shutil.disk_usage(folder).free < LEAST_FREE:
-                raise OutputError(
-                    "the disk of the folder for temporary files is full",
-                    folder,
-                    "free some space, or set TMPDIR to another folder",
-                ) from None
+            check_space("")
             lines = [f"the building process died ({ended})", *self.said()[-8:]]
             raise KernelBuildError(job, "\n".join(lines)) from None
 

@@ -29,13 +29,13 @@ from .cache import KernelCache
 from .cold import copies_for, last_level_cache
 from .kernel_build import WorkerPool
 from .kernel_object import entry_point, kernel_symbol
-from .kernel_worker import Failed, Job
+from .kernel_worker import Errand, Failed, Job
 from .plan import is_serial
 from .resolver import runs_here
 from .toolchain import Toolchain, find_toolchain, run_compiler
 from .trial_errands import BuildTrial, Prepare, Prepared, TrialKernel
-from .trial_folder import TrialFolder
 from .trial_worker import Batch, Result, Run
+from .work_folder import WorkFolder, check_space, for_temporary_files
 from .worker_process import WorkerProcess, receive_by, send
 
 __all__ = ["TrialLimits", "TrialMeasurer"]
@@ -97,8 +97,8 @@ class TrialMeasurer:
         self._distance = last_level_cache()  # bytes read between two uses of a weight
         if model_weights is not None:
             self._distance = min(self._distance, model_weights)
-        self._owned = TrialFolder()
-        self._folder = self._owned.path
+        self._own = WorkFolder()
+        self._folder = self._own.path
         self._linker: _Linker | None = None
         self._runner = _Runner(self._folder)
         self._tasks: dict[str, _Known] = {}
@@ -112,7 +112,7 @@ class TrialMeasurer:
 
     def close(self) -> None:
         self._runner.close()
-        self._owned.close()
+        self._own.close()
 
     # --- the protocol -------------------------------------------------------------------------
 
@@ -122,6 +122,7 @@ class TrialMeasurer:
         Raises:
             TargetError: The code cannot run here.
             BuildError: There is no compiler to link with.
+            OutputError: Temporary files cannot be written.
         """
         outcomes, kernels = self._build(trials)
         try:
@@ -148,6 +149,10 @@ class TrialMeasurer:
 
     def _build(self, trials: Sequence[Trial]) -> tuple[dict[int, Outcome], dict[int, TrialKernel]]:
         """Build and link; outcomes of those that cannot be, kernels of the others."""
+        with for_temporary_files():
+            return self._built(trials)
+
+    def _built(self, trials: Sequence[Trial]) -> tuple[dict[int, Outcome], dict[int, TrialKernel]]:
         self._prepare(dict.fromkeys(trial.task_text for trial in trials))
         outcomes: dict[int, Outcome] = {}
         jobs: dict[int, BuildTrial] = {}
@@ -163,7 +168,7 @@ class TrialMeasurer:
             packs = str(self._folder / "packs")
             jobs[index] = BuildTrial(job, known.prepared.inputs, packs, built)
         (self._folder / "packs").mkdir(exist_ok=True)
-        results = self._pool.attempt(list(jobs.values()), self._limits.build)
+        results = self._attempted(list(jobs.values()), self._limits.build)
         kernels: dict[int, TrialKernel] = {}
         for index, result in zip(jobs, results, strict=True):
             if isinstance(result, Failed):
@@ -176,6 +181,14 @@ class TrialMeasurer:
             self._load(list(kernels.values()), tasks[0])
         return outcomes, kernels
 
+    def _attempted(self, jobs: Sequence[Errand], timeout: float) -> list[Any]:
+        """What jobs come to. Raises OutputError if the disk is full: that is no fault of theirs."""
+        results = self._pool.attempt(jobs, timeout)
+        for result in results:
+            if isinstance(result, Failed) and not result.expected:
+                check_space(result.message)
+        return results
+
     def _prepare(self, texts: Mapping[str, Any]) -> None:
         """References of the tasks that are new."""
         new = {text: Task.parse(text) for text in texts if text not in self._tasks}
@@ -187,7 +200,7 @@ class TrialMeasurer:
             Prepare(text, str(self._folder / f"task{len(self._tasks)}.{number}"))
             for number, text in enumerate(new)
         ]
-        results = self._pool.attempt(errands, self._limits.reference)
+        results = self._attempted(errands, self._limits.reference)
         for (text, task), result in zip(new.items(), results, strict=True):
             if isinstance(result, Failed):
                 reason = f"no reference: {result.kind}: {result.message}"

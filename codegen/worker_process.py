@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 __all__ = ["WorkerProcess", "answers_to", "receive", "receive_by", "send", "serve"]
@@ -77,24 +78,33 @@ class WorkerProcess:
         module: The module's name in this package.
         argument: What its `main` is given; Python must be able to read its repr.
         apart: In a session of its own: Ctrl-C is this process's business alone.
+        temporary: Folder for its temporary files; None: as this process has it.
 
     Attributes:
         process: The process, for its id and for killing it.
         stdin, stdout: For `send` and `receive`.
     """
 
-    def __init__(self, module: str, argument: object, *, apart: bool = False) -> None:
+    def __init__(
+        self,
+        module: str,
+        argument: object,
+        *,
+        apart: bool = False,
+        temporary: Path | None = None,
+    ) -> None:
         code = (
             f"import sys; sys.path[:] = {sys.path!r}\n"
             f"from {__package__}.{module} import main; main({os.getpid()}, {argument!r})"
         )
+        moved = {"TMPDIR": str(temporary)} if temporary is not None else {}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
+            env={**os.environ, **dict.fromkeys(ONE_THREAD, "1"), **moved},
             start_new_session=apart,
         )
         self.stdin = cast(BinaryIO, self.process.stdin)

@@ -54,12 +54,14 @@ def given_logs(options: CompileOptions, target: Target) -> GivenLogs:
     paths = {os.path.realpath(path): path for path in reversed(options.tuning_logs)}
     if own is not None:
         paths.pop(os.path.realpath(own), None)
-    others = tuple(read_log(path) for path in reversed(paths.values()))
+    others = tuple(
+        read_log(path, "leave out this --tuning_log") for path in reversed(paths.values())
+    )
     for content in others:
         check_target(content, target)
     # a search begins one anew in which nothing stands
     if own is not None and (options.iterations == 0 or is_begun(own)):
-        check_target(read_log(own), target)
+        check_target(read_log(own, "move it away, or choose another --output_path"), target)
     return GivenLogs(own, others)
 
 

@@ -112,7 +112,7 @@ def _machine(threads: int) -> dict[str, str]:
     if parts().measurer is None:
         try:
             peak = measure_peak(threads)
-        except LeipError:
+        except (LeipError, OSError):
             return facts
         facts |= {"gflops": f"{peak.gflops:.1f}", "gigabytes": f"{peak.gigabytes:.1f}"}
     return facts

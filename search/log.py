@@ -7,7 +7,9 @@ stands behind it is read. One process writes at a time.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Sequence
@@ -70,10 +72,21 @@ def find_log(output: Path) -> Path | None:
     """The log of an output folder, whatever its name; None if there is none yet.
 
     Raises:
-        UsageError: There are several `.json` files, and only one can be meant.
+        UsageError: There are several `.json` files, and only one can be meant; or the folder cannot
+            be looked into.
     """
     folder = output / FOLDER
-    found = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(
+            f"the folder of the tuning log cannot be read: {error.strerror}",
+            str(folder),
+            "choose another --output_path",
+        ) from None
+    found = sorted(folder / n for n in names if n.endswith(".json") and not n.startswith("."))
     if len(found) > 1:
         raise UsageError(
             f"there are {len(found)} logs: {', '.join(path.name for path in found)}",
@@ -86,19 +99,28 @@ def find_log(output: Path) -> Path | None:
 def is_begun(path: Path) -> bool:
     """Whether anything stands in a log: not if its maker was killed in the first line.
 
-    Raises:
-        UsageError: The file cannot be read.
+    Also true if it cannot be read: `read_log` says why.
     """
-    return not _is_torn(_read(path))
+    try:
+        return not _is_torn(_read(path))
+    except UsageError:
+        return True
 
 
-def read_log(path: Path) -> LogContent:
+def read_log(path: Path, otherwise: str = "give a log that a search has written") -> LogContent:
     """Read a log; nobody is kept from writing to it meanwhile.
+
+    Args:
+        path: The file.
+        otherwise: What a user should do if it is none.
 
     Raises:
         UsageError: The file cannot be read, or its first line is no header of this format.
     """
-    return _content(path, _read(path))
+    try:
+        return _content(path, _read(path))
+    except UsageError as error:
+        raise UsageError(error.message, error.where, error.hint or otherwise) from None
 
 
 def write_log(path: Path, header: Header, records: Sequence[Record]) -> None:
@@ -109,9 +131,13 @@ def write_log(path: Path, header: Header, records: Sequence[Record]) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        if not path.is_file() and path.exists():  # a pipe without a writer would hold us up
+            reason = "it is a folder" if path.is_dir() else "it is no file, but a pipe or a device"
+        else:
+            return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"the tuning log cannot be read: {error.strerror}", str(path)) from None
+        reason = error.strerror or str(error)
+    raise UsageError(f"the tuning log cannot be read: {reason}", str(path))
 
 
 def _content(path: Path, data: bytes) -> LogContent:
@@ -121,7 +147,8 @@ def _content(path: Path, data: bytes) -> LogContent:
             str(path),
             "delete it; a search begins the log of its --output_path anew",
         )
-    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    # an editor may have put a mark in front
+    lines = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").split("\n")
     unfinished = bool(lines[-1])  # a whole file ends with a newline
     if not unfinished:
         lines.pop()
@@ -129,9 +156,7 @@ def _content(path: Path, data: bytes) -> LogContent:
         header = decode_header(lines[0])
     except ValueError as error:
         raise UsageError(
-            f"this is no tuning log that can be used: line 1: {error}",
-            str(path),
-            "move it away, or choose another --output_path",
+            f"this is no tuning log that can be used: line 1: {error}", str(path)
         ) from None
     records: list[Record] = []
     damaged = []
@@ -209,15 +234,26 @@ class TuningLog:
 
     def _write(self, text: str) -> None:
         data = text.encode("utf-8", "surrogateescape")
-        before = os.fstat(self._file).st_size
+        before = os.fstat(self._file)
+        if not self._is_in_place(before):
+            raise OutputError(
+                "somebody has removed this tuning log while it was written",
+                str(self.path),
+                "search again; a log must stay where it is meanwhile",
+            )
         try:
             written = os.write(self._file, data)
             while written < len(data):  # a disk that is nearly full takes a part
                 written += os.write(self._file, data[written:])
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._file, before)
+                os.ftruncate(self._file, before.st_size)
             raise self._explain(error) from None
+
+    def _is_in_place(self, status: os.stat_result) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.stat(self.path), status)
+        return False
 
     def _explain(self, error: OSError) -> OutputError:
         if isinstance(error, BlockingIOError):
@@ -227,7 +263,12 @@ class TuningLog:
                 "wait for it to end, or choose another --output_path",
             )
         reason = error.strerror or str(error)
-        return OutputError(f"the tuning log cannot be written: {reason}", str(self.path))
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return OutputError(
+            f"the tuning log cannot be written: {reason}",
+            str(self.path),
+            "free some space" if full else "make it writable, or copy it to another place",
+        )
 
 
 def _is_torn(data: bytes) -> bool:

@@ -17,6 +17,7 @@ from leip.codegen import kernel_build, kernel_object
 from leip.codegen.cache import KernelCache
 from leip.codegen.kernel_build import KernelBuildError, Request, WorkerPool, build_kernels
 from leip.codegen.kernel_worker import Job
+from leip.errors import BuildError
 from leip.ir import parse_graph
 from leip.ir.target import Target
 from leip.schedules.select import GENERIC, select
@@ -139,6 +140,10 @@ def test_a_plugin_that_does_not_load(host: Target, tmp_path: Path) -> None:
         workers.start()
         with pytest.raises(KernelBuildError, match="division by zero"):
             build_kernels([request(host)], workers)
+    with WorkerPool(1, [path]) as workers, pytest.raises(BuildError) as caught:
+        workers.attempt([Job("", "", "", "")], 60.0)
+    assert "do not begin: UsageError: " in caught.value.message
+    assert "division by zero" in caught.value.message and str(path) in caught.value.where
 
 
 def test_workers_die_with_their_parent() -> None:
@@ -163,7 +168,7 @@ def test_workers_die_with_their_parent() -> None:
 class Hanging:
     """Stands for a worker that does a job until it is closed, and then for the moment after."""
 
-    def __init__(self, plugins: tuple[str, ...]) -> None:
+    def __init__(self, plugins: tuple[str, ...], temporary: Path) -> None:
         self.process = SimpleNamespace(kill=lambda: None)
         self.asked, self.closed, self.replaced = (threading.Event() for _ in range(3))
         for before in MADE:

@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from leip.codegen.kernel_build import WorkerPool
 from leip.codegen.resolver import resolve
 from leip.codegen.trial import TrialLimits, TrialMeasurer
-from leip.errors import TargetError
+from leip.errors import OutputError, TargetError
 from leip.ir.parse import parse_graph
 from leip.schedules import select
 from leip.schedules.task import Task
@@ -75,6 +76,18 @@ def test_what_a_candidate_does_costs_that_candidate_only(
     assert before.status is after.status is Status.OK, (before, after)
     assert (bad.status, bad.times) == (status, ())
     assert said in bad.message
+
+
+def test_a_full_disk_is_no_fault_of_a_candidate(
+    measurer: TrialMeasurer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    (refused,) = measure(measurer, "refuse")
+    assert refused.status is Status.INVALID  # that has nothing to do with disks
+    for does in ("raise", "die"):
+        with pytest.raises(OutputError, match="temporary files cannot be written: No space") as e:
+            measure(measurer, does)
+        assert "TMPDIR" in e.value.hint
 
 
 def test_a_build_without_end_is_given_up() -> None:

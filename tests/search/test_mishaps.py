@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from models import builders
 from tuning_runs import Tuning, processes_of
 
 from leip.plugin import register_search
@@ -75,6 +77,119 @@ def test_half_a_character_in_a_log_is_a_damaged_line(searched: Tuning) -> None:
         assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
+def test_a_log_from_windows_is_read(searched: Tuning) -> None:
+    searched(0)
+    built, log = searched.object(), searched.log()
+    log.write_bytes(b"\xef\xbb\xbf" + log.read_bytes().replace(b"\n", b"\r\n"))
+    assert "cannot be read" not in searched(0) and searched.object() == built
+    searched(1)
+    assert searched.cli("tune-log", "show", log).returncode == 0
+    assert len(read_log(log).measurements) == 61 and not read_log(log).damaged
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "cannot be read: No such file"),
+        (Path.mkdir, "cannot be read: it is a folder"),
+        (os.mkfifo, "cannot be read: it is no file, but a pipe"),
+        (lambda path: path.write_bytes(bytes(range(256)) * 9), "line 1: no JSON"),
+        (lambda path: path.write_text('{"a": 1}\n'), "line 1: it has no format"),
+    ],
+)
+def test_what_is_no_log_is_refused(
+    tuning: Tuning, make: Callable[[Path], object], message: str
+) -> None:
+    """As a log that is given, as one's own, and by the tools."""
+    other = tuning.cli.folder / "other.json"
+    own = tuning.cli.folder / "OUT" / "optimization_artifacts" / "tuning.json"
+    own.parent.mkdir(parents=True)
+    for path in (other, own):
+        make(path)
+    for iterations in (0, 3):
+        text = tuning.fails(2, iterations, "B", "--tuning_log", "other.json")
+        assert message in text and "where: other.json" in text
+        assert "to do: leave out this --tuning_log" in text
+        if own.exists():
+            text = tuning.fails(2, iterations)
+            assert message in text and "choose another --output_path" in text
+    for command in ("show", "best", "prune"):
+        assert message in tuning.cli.fails(2, "tune-log", command, other)
+    text = tuning.cli.fails(2, "tune-log", "merge", other, "--output", "both.json")
+    assert message in text and "to do: give a log that a search has written" in text
+
+
+def test_artifacts_that_are_no_folder(tuning: Tuning) -> None:
+    (tuning.cli.folder / "OUT").mkdir()
+    (tuning.cli.folder / "OUT" / "optimization_artifacts").touch()
+    for iterations in (0, 3):
+        assert "cannot be read: Not a directory" in tuning.fails(2, iterations)
+
+
+REMOVER = """
+import pathlib
+from leip.plugin import register_search
+from leip.search.random_search import RandomSearch
+
+class Remover(RandomSearch):
+    def propose(self, count):
+        pathlib.Path("OUT/optimization_artifacts/tuning.json").{what}
+        return super().propose(count)
+
+register_search(proposer=Remover)
+"""
+
+
+@pytest.mark.parametrize("what", ["unlink()", "rename('away.json')"])
+def test_a_log_that_is_taken_away_ends_the_search(tuning: Tuning, what: str) -> None:
+    plugin = tuning.cli.folder / "remover.py"
+    plugin.write_text(REMOVER.format(what=what))
+    text = tuning.fails(1, 100, "OUT", "--plugin", plugin)
+    assert "somebody has removed this tuning log" in text and "tuning.json" in text
+
+
+@pytest.mark.parametrize("broken", ["a reader that has gone", "a full disk"])
+def test_a_search_needs_nobody_who_reads_how_it_goes(outside: Tuning, broken: str) -> None:
+    full = broken == "a full disk"
+    with open("/dev/full" if full else os.devnull, "w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "leip.cli.main", *outside.words(9, "OUT")],
+            cwd=outside.cli.folder,
+            stdout=file if full else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if process.stdout is not None:
+            process.stdout.close()
+            process.stdout = None
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == int(full), errors
+    assert ("where: standard output" in errors) == full and "Traceback" not in errors
+    assert outside.object() and outside.measured() == 9
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_names_are_no_html(tuning: Tuning, tmp_path: Path) -> None:
+    odd = "<script>alert(1)<_script>&\"'\u202eé"
+    b = builders.Builder("<b>")
+    x = b.node("Flatten", b.node("Relu", b.conv('in"<', (3, 8), 3, pad=1)), axis=1)
+    made = b.finish(
+        [('in"<', builders.TensorProto.FLOAT, [1, 3, 8, 8])],
+        [(x, odd, builders.TensorProto.FLOAT, [1, 512])],
+    )
+    for node in made.graph.node:
+        node.name = odd + node.name
+    tuning.model = builders.save(made, tmp_path / f"{odd}.onnx")
+    tuning(9)
+    page = tuning.log().with_name("report.html").read_text()
+    assert "<script" not in page and "alert(1)&lt;_script&gt;&amp;&#34;&#39;" in page
+    assert tuning.lines()[0]["model"] == odd
+    assert odd in tuning.cli("tune-log", "show", tuning.log()).stdout
+    assert tuning(0) and tuning.measured() == 9
+
+
 # --- ends that nobody planned ---------------------------------------------------------------------
 
 
@@ -97,7 +212,7 @@ def test_a_search_that_is_told_to_end_tidies_up(cli: Cli, model: Path) -> None:
         while not log.exists() or log.read_bytes().count(b'"config"') < 2:
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
-        assert list(temporary.glob("leip-trials-*")) and processes_of(process.pid)
+        assert list(temporary.glob("leip-work-*")) and processes_of(process.pid)
         os.kill(process.pid, signal.SIGTERM)
         os.killpg(process.pid, signal.SIGTERM)  # a second one, as `timeout` sends it
         _, errors = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""Folders of trials: those of processes that were killed go, those of living ones stay."""
+"""Folders for work: those of processes that were killed go, those of living ones stay."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from leip.codegen.trial_folder import TrialFolder
+from leip.codegen.work_folder import WorkFolder
 
 OTHER = """
-from leip.codegen.trial_folder import TrialFolder
-print(TrialFolder().path, flush=True)
+from leip.codegen.work_folder import WorkFolder
+print(WorkFolder().path, flush=True)
 input()
 """
 
@@ -27,7 +27,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_goes_when_it_is_closed(temporary: Path) -> None:
-    folder = TrialFolder()
+    folder = WorkFolder()
     (folder.path / "file").touch()
     assert list(temporary.iterdir()) == [folder.path]
     folder.close()
@@ -45,13 +45,13 @@ def test_only_those_of_killed_processes_are_removed(temporary: Path) -> None:
     folders = [Path(other.stdout.readline().strip()) for other in others if other.stdout]
     for path in folders:
         (path / "file").touch()
-    (temporary / "leip-trials-file").touch()  # of somebody else, by accident
+    (temporary / "leip-work-file").touch()  # of somebody else, by accident
     others[0].send_signal(signal.SIGKILL)
     others[0].wait()
-    mine = TrialFolder()
+    mine = WorkFolder()
     assert not folders[0].exists() and (folders[1] / "file").exists()
     others[1].communicate("\n")
     assert folders[1].exists()  # its process did not close it
-    TrialFolder().close()
-    assert sorted(temporary.iterdir()) == sorted([mine.path, temporary / "leip-trials-file"])
+    WorkFolder().close()
+    assert sorted(temporary.iterdir()) == sorted([mine.path, temporary / "leip-work-file"])
     mine.close()

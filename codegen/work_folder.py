@@ -1,4 +1,4 @@
-"""The temporary folder of trials: it goes with its process, also with one that was killed.
+"""A temporary folder for work: it goes with its process, also with one that was killed.
 
 Who is killed tidies nothing up. So the system holds a lock on a folder while its process lives, and
 whoever makes the next folder first removes those of the same user that nobody has locked.
@@ -7,26 +7,38 @@ whoever makes the next folder first removes those of the same user that nobody h
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["TrialFolder"]
+from ..errors import BuildError, OutputError
 
-PREFIX = "leip-trials-"
+__all__ = ["WorkFolder", "check_space", "for_temporary_files"]
+
+PREFIX = "leip-work-"
+LEAST_FREE = 1 << 20  # bytes for temporary files; with less, compilers and linkers die
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class TrialFolder:
+class WorkFolder:
     """A new folder among the temporary files.
 
     Attributes:
         path: Where it is, until `close`.
+
+    Raises:
+        OutputError: It cannot be made.
     """
 
     def __init__(self) -> None:
+        with for_temporary_files():
+            self._make()
+
+    def _make(self) -> None:
         _remove_abandoned(Path(tempfile.gettempdir()))
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
@@ -63,3 +75,37 @@ def _remove_abandoned(parent: Path) -> None:
                     shutil.rmtree(path, ignore_errors=True)
             finally:
                 os.close(folder)
+
+
+# --- disks that are full --------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def for_temporary_files() -> Iterator[None]:
+    """What cannot be written meanwhile is told of the folder for temporary files.
+
+    Raises:
+        OutputError: In place of any OSError, and of a compiler's for want of space.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _error(error.strerror or str(error)) from error
+    except BuildError as error:
+        check_space(error.message)
+        raise
+
+
+def check_space(message: str) -> None:
+    """Raise OutputError if what failed with this message did so since there is no space."""
+    no_space = os.strerror(errno.ENOSPC)
+    if no_space in message or shutil.disk_usage(tempfile.gettempdir()).free < LEAST_FREE:
+        raise _error(no_space)
+
+
+def _error(reason: str) -> OutputError:
+    return OutputError(
+        f"temporary files cannot be written: {reason}",
+        tempfile.gettempdir(),
+        "free some space, or set TMPDIR to another folder",
+    )
