@@ -103,9 +103,9 @@ class _Choice:
         if block == 1:
             return all_plain(graph)
         cost = MeasuredCost(block, self.seconds, [graph])
-        result = laid_out(graph, block, cost)
+        result = laid_out(graph, block, cost, self.job.build.target)
         if self._measure_transforms(result):
-            result = laid_out(graph, block, cost)
+            result = laid_out(graph, block, cost, self.job.build.target)
         return result
 
     def _measure_transforms(self, graph: Graph) -> bool:

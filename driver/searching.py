@@ -73,7 +73,7 @@ def search(job: Job) -> Tuned:
                 choice = recorder.history.layouts(job.digest)
                 if choice is None:
                     choice = choose_layouts(job, recorder, measurer)
-                graph = apply_layouts(job.graph, choice)
+                graph = apply_layouts(job, choice)
                 if graph is not job.graph:
                     kernels = kernels_of(graph, job.build)
                 overrides = _tune(job, kernels, recorder, measurer, notes)

@@ -153,7 +153,7 @@ def replay(job: Job) -> Tuned:
     contents = [*job.logs.others, *([read_log(own)] if own is not None else [])]
     history = History(contents)
     choice = history.layouts(job.digest)
-    graph = apply_layouts(job.graph, choice)
+    graph = apply_layouts(job, choice)
     kernels = kernels_of(graph, job.build)
     notes = log_notes(contents, kernels, job)
     keys = {k.task.key for k in kernels} | {k.task.key for k in kernels_of(job.graph, job.build)}
@@ -197,8 +197,8 @@ def override_of(kernel: Kernel, config: str | None) -> Override | None:
     return Override(kernel.template.name, config)
 
 
-def apply_layouts(graph: Graph, choice: LayoutChoice | None) -> Graph:
-    """The graph with the layouts of a choice; as it is without one."""
+def apply_layouts(job: Job, choice: LayoutChoice | None) -> Graph:
+    """The job's graph with the layouts of a choice; as it is without one."""
     if choice is None or choice.default:
-        return graph
-    return replayed(graph, choice.block, choice.blocked)
+        return job.graph
+    return replayed(job.graph, choice.block, choice.blocked, job.build.target)

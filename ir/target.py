@@ -54,6 +54,14 @@ class Target:
         """Elements of a vector register; 1 without vectors."""
         return max(1, self.vector_bits // dtype.bits)
 
+    @property
+    def splits_vectors(self) -> bool:
+        """Whether two vectors of half the lanes take no longer than a full one.
+
+        So it is where 512 bits go through data paths of 256: one full multiply-add a cycle.
+        """
+        return self.vector_bits >= 512 and self.fma_ports == 1
+
     def __str__(self) -> str:
         """One line that `Target.parse` reads back."""
         caches = f"{self.caches.l1}/{self.caches.l2}/{self.caches.l3}"

@@ -11,6 +11,7 @@ from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.structure import KernelAttrs, LayoutTransformAttrs
 from ..ir.text import print_graph
+from ..ir.types import TensorType
 from .base import Pass, PassResult
 from .layout_roles import ModelledCost, Roles, Slot, roles
 from .rebuild import add_copy
@@ -202,12 +203,18 @@ class _Builder:
 
 def transform_kernel(graph: Graph, value: Value, layout: Layout | None, name: str) -> Value:
     """Add a kernel that gives `value` in another layout."""
+    attrs = KernelAttrs(transform_body(value.type, layout))
+    return graph.op("kernel", value, attrs=attrs, name=name, origin=value.node.origin)
+
+
+def transform_body(type: TensorType, layout: Layout | None) -> Graph:
+    """The body of a kernel that gives a value of `type` in another layout."""
     body = Graph()
-    inner = body.add_input("x", value.type)
+    inner = body.add_input("x", type)
     body.set_outputs(
         [body.op("layout_transform", inner, attrs=LayoutTransformAttrs(layout), name="y")]
     )
-    return graph.op("kernel", value, attrs=KernelAttrs(body), name=name, origin=value.node.origin)
+    return body
 
 
 def relayout(body: Graph, inputs: list[Layout | None], outputs: list[Layout | None]) -> Graph:

@@ -23,6 +23,7 @@ from .fuse_conv import FuseConv
 from .fuse_elementwise import FuseElementwise
 from .fuse_matmul import FuseMatmul
 from .fuse_reductions import FuseReductions
+from .halve_blocks import HalveBlocks
 from .io_layout import IoLayout
 from .order_nodes import OrderNodes
 from .recognize_activations import RecognizeActivations
@@ -112,7 +113,9 @@ def _attention(target: Target) -> list[Pass]:
 
 
 def _laid_out(target: Target) -> list[Pass]:
+    lanes = target.lanes(DType.F32)
     return [
         # Phase 6: layouts
-        AssignLayouts(block=target.lanes(DType.F32)),
+        AssignLayouts(block=lanes),
+        *([HalveBlocks(block=lanes)] if target.splits_vectors else []),
     ]

@@ -20,6 +20,7 @@ from .fuse_conv import FuseConv
 from .fuse_elementwise import FuseElementwise
 from .fuse_matmul import FuseMatmul
 from .fuse_reductions import FuseReductions
+from .halve_blocks import HalveBlocks
 from .io_layout import IoLayout
 from .order_nodes import OrderNodes
 from .recognize_activations import RecognizeActivations
@@ -45,6 +46,7 @@ PASSES: tuple[type[Pass], ...] = (
     FuseElementwise,
     WrapKernels,
     AssignLayouts,
+    HalveBlocks,
     OrderNodes,
 )
 

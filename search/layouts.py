@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir.cost import CostModel
+from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.structure import KernelAttrs
+from ..ir.target import Target
 from ..ir.types import TensorType
 from ..passes.assign_layouts import AssignLayouts, is_transform, relayout, transform_kernel
+from ..passes.halve_blocks import HalveBlocks
 from ..passes.layout_roles import ModelledCost, Roles, Slot, roles
 from ..passes.order_nodes import OrderNodes
 
@@ -38,9 +41,14 @@ _FAR = 10**15  # nanoseconds: more than any graph takes
 SecondsOf = Callable[[Node], float | None]
 
 
-def laid_out(graph: Graph, block: int, cost: CostModel) -> Graph:
-    """The graph with its layouts assigned anew, plain or in blocks of this size."""
+def laid_out(graph: Graph, block: int, cost: CostModel, target: Target | None = None) -> Graph:
+    """The graph with its layouts assigned anew, plain or in blocks of this size.
+
+    For a `target`, blocks of its vectors are halved where that saves lanes, as in its pipeline.
+    """
     graph = AssignLayouts(block=block, cost=cost).run(graph.copy()).graph
+    if target is not None and target.splits_vectors and block == target.lanes(DType.F32):
+        graph = HalveBlocks(block=block).run(graph).graph
     return OrderNodes().run(graph).graph
 
 
@@ -54,9 +62,11 @@ def all_blocked(graph: Graph, block: int) -> Graph:
     return laid_out(graph, block, _Forced(None))
 
 
-def replayed(graph: Graph, block: int, blocked: Sequence[str]) -> Graph:
+def replayed(
+    graph: Graph, block: int, blocked: Sequence[str], target: Target | None = None
+) -> Graph:
     """The graph with exactly these kernels, by the names of their first results, on blocks."""
-    return laid_out(graph, max(2, block), _Forced(frozenset(blocked)))
+    return laid_out(graph, max(2, block), _Forced(frozenset(blocked)), target)
 
 
 def blocked_kernels(graph: Graph) -> tuple[str, ...]:

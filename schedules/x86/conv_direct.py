@@ -40,6 +40,7 @@ from typing import Any
 
 from tvm import s_tir
 
+from ...ir.dtypes import DType
 from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, require
@@ -200,7 +201,7 @@ def nest_of(p: Problem, config: DirectConfig) -> Nest:
         partition,
         p.plain_output,
         p.buffered,
-        p.lanes,
+        p.parts.task.target.lanes(DType.F32),
     )
 
 

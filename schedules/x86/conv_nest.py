@@ -12,12 +12,14 @@ parallel (panel, band):                  or (band, panel)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tvm import te
 
+from ...ir.layout import Layout
 from ...ir.types import TensorType
 from ..context import Context
 from ..template import Pack, require
@@ -63,6 +65,7 @@ def problem_of(parts: Anchored) -> Problem:
     block = channel_block(parts.output.type)
     lanes = block if block > 1 else machine.lanes
     require(lanes <= machine.lanes, f"blocks of {lanes} do not fit vectors of {machine.lanes}")
+    machine = machine.narrowed(lanes)
     shape = conv_shape(parts, lanes)
     if shape.groups > 1:
         require(shape.group_features % lanes == 0, "groups do not fill vectors")
@@ -84,7 +87,7 @@ class Nest:
         prologue: "", "band" (computed by every band for itself) or "image" (before all else).
         partition: Of the loop over columns: "no", "unroll" or "hint".
         plain_output, buffered: See `Problem`.
-        lanes: Features of a vector.
+        lanes: Of the core's vectors, for the prologue: its blocks may be longer than the output's.
     """
 
     vectors: int
@@ -188,7 +191,7 @@ def build_nest(p: Problem, nest: Nest, packs: dict[int, Pack]) -> Any:
     def anchor(operands: list[View], context: Context) -> View:
         data, weights = operands[0], operands[1].tensor
         if parts.prologue:
-            type = TensorType(parts.data.dtype, data.shape, image_layout(parts, data.rank))
+            type = TensorType(parts.data.dtype, data.shape, image_layout(parts))
             data = View.of_tensor(materialise(data, type, "pre"), type)
         acc = accumulate(p, nest, data, weights)
         return accumulated_view(p, acc, p.buffered and nest.chunks == 1)
@@ -200,10 +203,11 @@ def build_nest(p: Problem, nest: Nest, packs: dict[int, Pack]) -> Any:
     return te.create_prim_func([*body.inputs, output])
 
 
-def image_layout(parts: Anchored, rank: int) -> Any:
-    """The layout of the kernel's images, for the prologue's result."""
-    images = (v for v in parts.task.body.inputs if v.rank == rank and v.layout)
-    return next((value.layout for value in images), None)
+def image_layout(parts: Anchored) -> Layout | None:
+    """The layout that the prologue's images stand in, for its result."""
+    read = [value for node in parts.prologue for value in node.inputs]
+    images = sorted((v for v in read if v.type.layout), key=lambda v: -math.prod(v.shape))
+    return images[0].type.layout if images else None
 
 
 def accumulate(p: Problem, nest: Nest, data: View, weights: Any) -> Any:

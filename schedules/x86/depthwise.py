@@ -90,7 +90,7 @@ def problem(task: Task) -> Problem:
     if not parts.prologue:
         same = channel_block(parts.data.type) == lanes
         require(same, "the input is not blocked as the output is")
-    return Problem(parts, shape, machine, lanes, is_heavy(parts))
+    return Problem(parts, shape, machine.narrowed(lanes), lanes, is_heavy(parts))
 
 
 class DepthwiseBlocked(Ranked[Problem, DepthwiseConfig]):

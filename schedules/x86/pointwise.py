@@ -42,6 +42,7 @@ from ..lower import channel_packs, lower_body
 from ..task import Task
 from ..template import Knobs, Lowered, Pack, Template, knob, require
 from .access import Walk, walk_of
+from .tiles import filled
 
 __all__ = ["MovementTemplate", "PointwiseConfig", "PointwiseTemplate", "schedule_pointwise"]
 
@@ -128,6 +129,7 @@ def _stream(
     start = walk.run() if _is_branchless(sch, block) else len(loops) - 1
     outer, inner = loops[:start], common.fuse_all(sch, loops[start:])
     size = common.extent(sch, inner)
+    lanes = filled(lanes, size)
     vectorizable = size >= lanes and _vectorizes(sch, block)
     count = math.prod(common.extent(sch, loop) for loop in outer)
     chunks = _chunks(count, size, lanes) if config.threads else 1

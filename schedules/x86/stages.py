@@ -35,6 +35,7 @@ from ..template import Knobs, Lowered, Pack, Template, knob, require
 from .access import Walk, walk_of
 from .pointwise import GRAIN_US, SMALL, schedule_pointwise
 from .pointwise import PointwiseConfig as Pointwise
+from .tiles import filled
 
 __all__ = ["StagesTemplate"]
 
@@ -88,8 +89,9 @@ def schedule_reduction(sch: Any, block: Any, config: StagesConfig, lanes: int) -
         config = dataclasses.replace(config, threads=False)
     if not spatial or 0 in walk.extents:
         return
-    last = _vector_axis(walk, len(spatial), lanes)
-    if last is None:
+    last = _vector_axis(walk, len(spatial))
+    lanes = filled(lanes, walk.extents[last])
+    if walk.extents[last] < lanes or not _vectorizes(walk, last):
         if config.threads:
             sch.parallel(common.fuse_all(sch, spatial))
         return
@@ -103,16 +105,18 @@ def schedule_reduction(sch: Any, block: Any, config: StagesConfig, lanes: int) -
     sch.vectorize(sch.get_loops(init)[-1])
 
 
-def _vector_axis(walk: Walk, spatial: int, lanes: int) -> int | None:
-    """The last spatial axis, if neighbouring results read neighbouring (or equal) places."""
+def _vector_axis(walk: Walk, spatial: int) -> int:
+    """The last spatial axis that has any length."""
     axis = spatial - 1
     while axis > 0 and walk.extents[axis] == 1:
         axis -= 1
-    if walk.extents[axis] < lanes or walk.write.strides[axis] != 1:
-        return None
-    if any(access.strides[axis] not in (0, 1) for access in walk.reads):
-        return None
     return axis
+
+
+def _vectorizes(walk: Walk, axis: int) -> bool:
+    """Whether neighbouring results read neighbouring (or equal) places."""
+    neighbours = all(access.strides[axis] in (0, 1) for access in walk.reads)
+    return walk.write.strides[axis] == 1 and neighbours
 
 
 def _vectorize(

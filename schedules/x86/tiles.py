@@ -30,6 +30,7 @@ __all__ = [
     "Machine",
     "balance",
     "chunks",
+    "filled",
     "overlapped",
     "rounds",
 ]
@@ -127,6 +128,13 @@ def overlapped(body: float, again: float) -> float:
 def rounds(total: int, size: int) -> int:
     """Tiles of `size` that cover `total`."""
     return -(-total // size)
+
+
+def filled(lanes: int, size: int) -> int:
+    """Lanes of the longest vectors, down to four, that a run of `size` elements fills."""
+    while size < lanes and lanes > 4:
+        lanes //= 2
+    return lanes
 
 
 def chunks(total: int, limit: int) -> Iterator[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from leip.errors import UsageError
@@ -12,6 +14,7 @@ from leip.passes import format_pipeline, parse_pipeline, pipeline
 CACHES = Caches(32 << 10, 512 << 10, 2 << 20)
 AVX2 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake", ("avx2", "fma"), 256, 16, CACHES)
 AVX512 = Target("llvm", "x86", "x86_64-linux-gnu", "skylake-avx512", ("avx512f",), 512, 32, CACHES)
+DOUBLE_PUMPED = dataclasses.replace(AVX512, cpu="znver4", fma_ports=1)
 NEON = Target("llvm", "arm", "aarch64-linux-gnu", "cortex-a72", ("neon",), 128, 32, CACHES)
 
 PLAIN = (
@@ -32,6 +35,7 @@ X86 = FUSED.replace("fuse-conv,", "fuse-conv,fuse-attention,")
         (1, AVX512, PLAIN),
         (2, AVX512, f"{FUSED},order-nodes"),
         (3, AVX512, f"{X86},assign-layouts,order-nodes"),
+        (3, DOUBLE_PUMPED, f"{X86},assign-layouts,halve-blocks{{block=16}},order-nodes"),
         (3, AVX2, f"{X86},assign-layouts{{block=8}},order-nodes"),
         (4, NEON, f"{FUSED},assign-layouts{{block=4}},order-nodes"),
     ],

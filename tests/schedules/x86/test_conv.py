@@ -41,6 +41,9 @@ DIRECT: dict[str, dict[str, Any]] = {
     "1x1, plain": dict(ci=40, size=(5, 9), co=21, **K1, blocks=(1, 1), level=2),
     "blocked to plain": dict(ci=20, size=(7, 7), co=20, **K3, blocks=(16, 1)),
     "plain to blocked": dict(ci=9, size=(7, 7), co=20, **K1, blocks=(1, 16), prologue=True),
+    "16 to 8": dict(ci=40, size=(7, 7), co=24, **K1, blocks=(16, 8), residual=True),
+    "8 to 16": dict(ci=24, size=(7, 7), co=40, **K3, blocks=(8, 16)),
+    "16 to 8, prologue": dict(ci=40, size=(7, 7), co=24, **K1, blocks=(16, 8), prologue=True),
     "blocks of 8": dict(ci=24, size=(7, 7), co=24, **K3, blocks=(8, 8)),
     "groups of whole blocks": dict(ci=64, size=(7, 7), co=64, **K3, groups=2),
     "groups of 4 channels": dict(ci=32, size=(7, 7), co=32, **K3, groups=8),
@@ -127,6 +130,16 @@ def test_the_next_pixels_are_prefetched(
     touches = [line for line in script.splitlines() if "T.prefetch(T.address_of(x0" in line]
     assert len(touches) == bool(following)
     assert all(part in touches[0] for part in following)
+
+
+@pytest.mark.parametrize("blocks", [(16, 16), (16, 8), (8, 16), (8, 8)])
+def test_a_prologue_is_vectorized_in_the_blocks_that_it_reads(blocks: tuple[int, int]) -> None:
+    target = TARGETS["znver4"]
+    task = conv_task(48, (7, 7), 24, (1, 1), blocks=blocks, prologue=True, target=target)
+    template = ConvDirect()
+    script = template.build(task, template.default(task)).functions[0].script()
+    loops, _, _ = script.partition('T.sblock("pre")')
+    assert f"T.vectorized({blocks[0]})" in loops.splitlines()[-2]
 
 
 def test_window_rows_in_the_padding_are_skipped() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from kernels import avx2_host, build, expected, task_of
+from x86_kernels import TARGETS
 
 from leip.ir import DType, Graph, Layout, TensorType, Value
 from leip.ir.ops import (
@@ -23,7 +24,7 @@ from leip.ir.ops import (
 from leip.ir.structure import LayoutTransformAttrs
 from leip.schedules.x86.pointwise import MovementTemplate
 
-C16, NHWC = Layout.parse("NCHW16c"), Layout.parse("NHWC")
+C8, C16, NHWC = Layout.parse("NCHW8c"), Layout.parse("NCHW16c"), Layout.parse("NHWC")
 Make = Callable[..., Value | list[Value]]
 
 
@@ -74,6 +75,9 @@ CASES: dict[str, tuple[Make, list[TensorType], Layout | None]] = {
     "scale whole": (scaled, [image(64, 8), image(64, 8)], None),
     "scale channels": (scaled, [image(19, 13), rows(19, 1, 1)], None),
     "scale blocked": (scaled, [image(24, 13, C16), rows(24, 1, 1)], C16),
+    "scale blocks of 8": (scaled, [image(24, 13, C8), rows(24, 1, 1)], C8),
+    "to 8c": (moved(C8), [image(24, 14)], C8),
+    "8c to 16c": (moved(C16), [image(24, 13, C8)], C16),
     "scale rows": (scaled, [rows(3, 7, 197), rows(197)], None),
     "scale prime": (scaled, [rows(10007), rows(10007)], None),
     "scale short": (scaled, [rows(50, 3), rows(50, 1)], None),
@@ -136,3 +140,17 @@ def test_numbers(width: str) -> None:
         for got, want in zip(kernel.run(arrays), expected(kernel.task, arrays), strict=True):
             note = f"{name} {kernel.config}"
             np.testing.assert_allclose(got, want, rtol=2e-6, atol=2e-6, err_msg=note)
+
+
+@pytest.mark.parametrize("block", [4, 8, 16])
+def test_blocks_shorter_than_a_vector_fill_shorter_vectors(block: int) -> None:
+    layout = Layout.blocked(4, 1, block)
+    body = Graph("body")
+    x, scale = (body.add_input(f"x{i}", image(48, size, layout)) for i, size in enumerate((9, 1)))
+    y = body.op("mul", x, scale)
+    y.type = y.type.with_(layout=layout)
+    body.set_outputs([y])
+    task = task_of(body, target=TARGETS["avx512"])
+    template = MovementTemplate()
+    script = template.build(task, template.default(task)).functions[0].script()
+    assert f"T.vectorized({block})" in script

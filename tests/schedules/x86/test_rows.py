@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from kernels import avx2_host, build, expected, one_op, task_of
+from x86_kernels import TARGETS
 
 from leip.ir import DType, Graph, Layout, TensorType, Value
 from leip.ir.ops import (
@@ -90,6 +91,10 @@ STAGES: dict[str, tuple[Make, list[TensorType]]] = {
         simple("reduce_mean", ReduceAttrs((2, 3))),
         [rows(1, 40, 7, 7, layout=C16)],
     ),
+    "mean of images in blocks of 8": (
+        simple("reduce_mean", ReduceAttrs((2, 3))),
+        [rows(1, 40, 7, 7, layout=Layout.blocked(4, 1, 8))],
+    ),
     "mean of blocked images, plain": (
         simple("reduce_mean", ReduceAttrs((2, 3), False)),
         [rows(2, 40, 7, 7, layout=C16)],
@@ -167,3 +172,13 @@ def test_stages(width: str) -> None:
 def test_refusals(op: str, attrs: object, type: TensorType, reason: str) -> None:
     with pytest.raises(NotApplicable, match=reason):
         RowsTemplate().check(task_of(one_op(op, attrs, [type])))
+
+
+@pytest.mark.parametrize("block", [4, 8, 16])
+def test_blocks_shorter_than_a_vector_fill_shorter_vectors(block: int) -> None:
+    image = rows(1, 48, 7, 7, layout=Layout.blocked(4, 1, block))
+    body = body_of(simple("reduce_mean", ReduceAttrs((2, 3))), [image])
+    task = task_of(body, target=TARGETS["avx512"])
+    template = StagesTemplate()
+    script = template.build(task, template.default(task)).functions[0].script()
+    assert f"T.vectorized({block})" in script
