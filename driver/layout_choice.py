@@ -59,6 +59,7 @@ class _Choice:
             return None
         self.recorder.measure_defaults(new, self.measurer, "layouts")
         self.known.clear()
+        self._measure_transforms(graph)  # or they would count as modelled, the others' as measured
         usual = total_seconds(graph, MeasuredCost(lanes, self.seconds, [graph]))
         chosen = {block: self._laid_out(block) for block in (1, *blocks)}
         seconds = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from command_line import Cli
 from models import builders
-from tuning_runs import Tuning, processes_of
+from tuning_runs import FAKE, Tuning, processes_of
 
 import leip
 from leip.plugin import register_search
@@ -27,8 +28,9 @@ from leip.schedules.select import select
 from leip.schedules.task import Task
 from leip.search.knob_space import KnobSpace
 from leip.search.log import TuningLog, read_log
+from leip.search.measurer import Outcome, Trial
 from leip.search.random_search import RandomSearch
-from leip.search.record import TaskText, Verdict
+from leip.search.record import Status, TaskText, Verdict
 
 ARM = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
 
@@ -416,3 +418,23 @@ def test_workers_die_with_a_killed_search(cli: Cli, model: Path) -> None:
         assert time.monotonic() < end, left
         time.sleep(0.1)
     assert len(read_log(log).measurements) >= 2
+
+
+def test_transforms_of_the_default_layouts_are_measured_too(tuning: Tuning, tmp_path: Path) -> None:
+    """Modelled ones would be held against the measured ones of other layouts."""
+    fake = runpy.run_path(str(FAKE))["Fake"]
+
+    class SlowTransforms(fake):  # type: ignore[misc, valid-type]
+        def outcome(self, trial: Trial) -> Outcome:
+            return Outcome(Status.OK, (1e-3 if "layout_transform" in trial.task_text else 1e-5,))
+
+    register_search(measurer=SlowTransforms)
+    b = builders.Builder("wide")
+    x = b.node("Relu", b.conv(b.conv("image", (64, 64), 3, pad=1), (64, 64), 3, pad=1))
+    kind = builders.TensorProto.FLOAT
+    made = b.finish([("image", kind, [1, 64, 32, 32])], [(x, "y", kind, [1, 64, 32, 32])])
+    tuning.model = builders.save(made, tmp_path / "wide.onnx")
+    tuning(30)
+    (choice,) = (line for line in tuning.lines()[1:] if line["kind"] == "layouts")
+    assert not choice["default"] and choice["blocked"] == []
+    assert choice["seconds"]["default"] >= 2e-3
