@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "digest",
+    "fault",
     "load",
     "register_op",
     "register_pass",
@@ -61,6 +62,18 @@ def digest(paths: Iterable[str | Path]) -> str:
     """Hash of the plugins' sources, in the order given; "" if there are none."""
     parts = [_digest(Path(path).resolve()) for path in paths]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+
+
+def fault(error: BaseException) -> LeipError | None:
+    """What to say of an error that came through the code of a plugin; None if it did not."""
+    for path in reversed(_loaded):
+        if line := line_in(error, str(path)):
+            return LeipError(
+                f"the plugin fails: {type(error).__name__}: {error}",
+                f"{path}:{line}",
+                "run again with --debug to see where it was called",
+            )
+    return None
 
 
 def register_pass(step: type[Pass], *, after: str = "", before: str = "") -> type[Pass]:

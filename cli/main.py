@@ -86,16 +86,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return interrupted(interrupts.which())
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer makes this of that
+            streams.discard_output()
+            return 0
+        if debug or _fault(error) is None:
+            raise
+        return _failed(error, words)
     except Exception as error:  # the last net: no traceback reaches a user unasked
         if hasattr(error, "format_message"):
             return _usage(error)
         if debug:
             raise
-        if isinstance(error, OSError):
-            error_screen(streams.write_error(error))
-        else:
-            error_screen(_bug(error, words))
-        return 1
+        return _failed(error, words)
 
 
 def join_target(argv: list[str]) -> list[str]:
@@ -130,7 +133,23 @@ def _usage(error: Any) -> int:
     return int(error.exit_code)
 
 
-def _bug(error: Exception, words: Sequence[str]) -> LeipError:
+def _failed(error: BaseException, words: Sequence[str]) -> int:
+    """The screen of an error that nobody has foreseen."""
+    fault = _fault(error)
+    if fault is None and isinstance(error, OSError):
+        fault = streams.write_error(error)
+    error_screen(fault or _bug(error, words))
+    return 1
+
+
+def _fault(error: BaseException) -> LeipError | None:
+    """What to say of an error that comes from a plugin."""
+    from ..driver import plugin_fault
+
+    return plugin_fault(error)
+
+
+def _bug(error: BaseException, words: Sequence[str]) -> LeipError:
     return LeipError(
         f"internal error: {type(error).__name__}: {_first_lines(error)}",
         f"leip {' '.join(words[:1])}",
@@ -138,7 +157,7 @@ def _bug(error: Exception, words: Sequence[str]) -> LeipError:
     )
 
 
-def _first_lines(error: Exception) -> str:
+def _first_lines(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return "\n  ".join(line[:200] for line in lines[:4]) or "(no message)"
 

@@ -17,6 +17,7 @@ from ..codegen.resolver import resolve
 from ..errors import UsageError
 from ..ir import levels
 from ..ir.whole_file import write_text_whole
+from ..plugin import fault as plugin_fault
 from . import inspection
 from .arguments import as_flag, as_levels, as_path, as_paths, as_paths_by_name, as_shapes, as_text
 from .compiling import compile_with, make_pipeline, open_cache
@@ -51,6 +52,7 @@ __all__ = [
     "optimize",
     "optimize_text",
     "pass_list",
+    "plugin_fault",
     "resolve_target",
     "run",
     "tuning_log_merge",

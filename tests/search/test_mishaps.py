@@ -168,6 +168,15 @@ def test_a_search_needs_nobody_who_reads_how_it_goes(outside: Tuning, broken: st
     assert outside.object() and outside.measured() == 9
 
 
+def test_tools_need_nobody_who_reads_to_the_end(searched: Tuning) -> None:
+    words = [sys.executable, "-m", "leip.cli.main", "tune-log", "show", str(searched.log())]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 
@@ -298,6 +307,20 @@ register_search(measurer=Mine)
 """
 
 
+TEMPLATE = """
+from leip.plugin import register_template
+from leip.schedules.generic.plain import PlainTemplate
+
+class Mine(PlainTemplate):
+    name = "failing__generic"
+
+    def space(self, task):
+        {body}
+
+register_template(Mine())
+"""
+
+
 @pytest.mark.parametrize(
     ("part", "body", "message"),
     [
@@ -357,3 +380,16 @@ def test_a_part_that_stops_early_is_told(
     ended = f"the search ended after {tuning.measured()} of 500 iterations"
     assert message in text and "are not measured" in text and ended in text
     assert "every config of every kernel" not in text
+
+
+@pytest.mark.parametrize("body", ["raise KeyError('lost')", "raise SystemExit(0)"])
+def test_a_template_that_fails_is_not_called_a_bug_of_leip(
+    tuning: Tuning, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setattr("leip.schedules.select._extra", [])  # what is registered goes again
+    plugin = tuning.cli.folder / "mine.py"
+    plugin.write_text(TEMPLATE.format(body=body))
+    text = tuning.fails(1, 20, "OUT", "--plugin", plugin)
+    line = next(n for n, line in enumerate(plugin.read_text().splitlines(), 1) if body in line)
+    assert f"where: {plugin}:{line}" in text and "bug of leip" not in text
+    assert not (tuning.cli.folder / "OUT" / "modelLibrary.so").exists()
