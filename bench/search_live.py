@@ -23,7 +23,7 @@ from leip.search.measurer import Trial
 from leip.search.tuner import Tuner, TuneTask
 from search import BATCH, JUDGED, budget
 
-USUAL = ("conv1x1_512_128_28", "avx2_matmul_128_768_768")
+USUAL = ("conv3x3_512_7", "avx2_matmul_128_768_768")
 
 
 def main(names: Sequence[str]) -> None:

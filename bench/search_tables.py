@@ -1,10 +1,12 @@
 """Twelve kernels whose whole spaces are measured, and kept as tables to replay searches on.
 
-    python bench/search_tables.py [NAME …] [--again]
+    python bench/search_tables.py [NAME …] [--again | --more]
 
-measures those that have no table, or (--again) all. Every point is measured in two passes, minutes
-apart, and those that come near the best in a third; the least time counts. The default is measured
-with every batch: if it is slower than before, so may be the others, and the batch is done again.
+measures those that have no table, or (--again) all; --more measures the better points of the tables
+that there are once more, for when the machine was not ours alone. Every point is measured in two
+passes, minutes apart, and those that come near the best in a third; the least time counts. The
+default is measured with every batch: if it is slower than before, so may be the others, and the
+batch is done again.
 A table (bench/results/search/NAME.json) holds the space as it was: knobs, modelled costs and
 measured times, so replaying depends on no template and no machine.
 """
@@ -16,7 +18,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,8 +31,9 @@ AVX2 = "llvm -mcpu=haswell"
 THREADS = 2
 BATCH = 14
 NEAR = 1.1  # of the best time: points that are measured a third time
+BETTER = 1.5  # of the best time: points that `--more` measures
 STEADY = 1.03  # of the default's best time: more, and the machine was not ours
-ATTEMPTS = 8  # at a batch
+ATTEMPTS = 2  # at a batch
 
 
 def conv(
@@ -86,22 +89,6 @@ def kernels() -> list[Kernel]:
     weight = "f32[{},{},{},{}]".format
     return [
         Kernel(
-            "conv3x3_64_56",
-            conv(image(64, 56, 56) + c16, weight(64, 64, 3, 3), image(64, 56, 56) + c16, pad=1),
-        ),
-        Kernel(
-            "conv1x1_512_2048_7",
-            conv(image(512, 7, 7) + c16, weight(2048, 512, 1, 1), image(2048, 7, 7) + c16),
-        ),
-        Kernel(
-            "conv1x1_1024_256_14",
-            conv(image(1024, 14, 14) + c16, weight(256, 1024, 1, 1), image(256, 14, 14) + c16),
-        ),
-        Kernel(
-            "conv1x1_512_128_28",
-            conv(image(512, 28, 28) + c16, weight(128, 512, 1, 1), image(128, 28, 28) + c16),
-        ),
-        Kernel(
             "conv3x3_512_7",
             conv(image(512, 7, 7) + c16, weight(512, 512, 3, 3), image(512, 7, 7) + c16, pad=1),
         ),
@@ -130,6 +117,26 @@ def kernels() -> list[Kernel]:
         Kernel(
             "avx2_conv1x1_1024_256_14",
             conv(image(1024, 14, 14) + c8, weight(256, 1024, 1, 1), image(256, 14, 14) + c8),
+            AVX2,
+        ),
+        Kernel(
+            "avx2_conv3x3_64_56",
+            conv(image(64, 56, 56) + c8, weight(64, 64, 3, 3), image(64, 56, 56) + c8, pad=1),
+            AVX2,
+        ),
+        Kernel(
+            "avx2_conv1x1_256_1024_14",
+            conv(image(256, 14, 14) + c8, weight(1024, 256, 1, 1), image(1024, 14, 14) + c8),
+            AVX2,
+        ),
+        Kernel(
+            "avx2_conv1x1_64_256_56",
+            conv(image(64, 56, 56) + c8, weight(256, 64, 1, 1), image(256, 56, 56) + c8),
+            AVX2,
+        ),
+        Kernel(
+            "avx2_conv3x3_256_14",
+            conv(image(256, 14, 14) + c8, weight(256, 256, 3, 3), image(256, 14, 14) + c8, pad=1),
             AVX2,
         ),
         Kernel("avx2_matmul_128_768_768", matmul(128, 768, 768), AVX2),
@@ -225,6 +232,14 @@ class Ruler:
         self._default = math.inf  # its best time in this run
         self.again = 0  # batches that were measured again
 
+    def go_through(self, points: Iterable[int]) -> None:
+        """Measure points; the least of the times that each ever took counts."""
+        left = list(points)
+        for at in range(0, len(left), BATCH):
+            batch = left[at : at + BATCH]
+            for point, now in zip(batch, self.times(batch), strict=True):
+                self._table.times[point] = min(self._table.times[point], now)
+
     def times(self, points: Sequence[int]) -> list[float]:
         """Microseconds of each, -1 for none; of the steadiest of the attempts."""
         best, steadiest = [], math.inf
@@ -251,21 +266,25 @@ class Ruler:
 def measure(table: Table, measurer: Measurer) -> int:
     """Fill in the times; how many batches were measured more than once."""
     ruler = Ruler(table, measurer)
-    every = list(range(len(table.points)))
-    found: dict[int, float] = {}
-
-    def go_through(points: Sequence[int]) -> None:
-        for at in range(0, len(points), BATCH):
-            batch = points[at : at + BATCH]
-            for point, now in zip(batch, ruler.times(batch), strict=True):
-                found[point] = min(found.get(point, now), now)
-
-    go_through(every)
-    go_through(every[::-1])
-    best = min(now for now in found.values() if now > 0)
-    go_through([point for point in every if 0 < found[point] <= best * NEAR])
-    table.times = [found[point] for point in every]
+    every = range(len(table.points))
+    table.times = [math.inf for _ in every]
+    ruler.go_through(every)
+    ruler.go_through(every[::-1])
+    ruler.go_through(within(table, NEAR))
     return ruler.again
+
+
+def measure_more(table: Table, measurer: Measurer) -> int:
+    """Another pass over the better points, the default among them in any case."""
+    ruler = Ruler(table, measurer)
+    ruler.go_through(dict.fromkeys([table.default, *within(table, BETTER)]))
+    return ruler.again
+
+
+def within(table: Table, factor: float) -> list[int]:
+    """The points whose times are at most so many times the best one."""
+    best = min(table.seconds)
+    return [point for point, each in enumerate(table.seconds) if each <= best * factor]
 
 
 def main() -> None:
@@ -275,14 +294,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--again", action="store_true", help="also those that have a table")
+    parser.add_argument("--more", action="store_true", help="another pass over the better points")
     args = parser.parse_args()
     with WorkerPool(THREADS) as pool, TrialMeasurer(pool) as measurer:
         for kernel in kernels():
             wanted = kernel.name in args.names or not args.names
-            if wanted and (args.again or not (FOLDER / f"{kernel.name}.json").exists()):
+            known = (FOLDER / f"{kernel.name}.json").exists()
+            if wanted and (args.again or args.more or not known):
                 start = time.monotonic()
-                table = new_table(kernel)
-                again = measure(table, measurer)
+                more = args.more and known
+                table = Table.load(kernel.name) if more else new_table(kernel)
+                again = (measure_more if more else measure)(table, measurer)
                 table.save(kernel.name)
                 best, default = min(table.seconds), table.seconds[table.default]
                 print(

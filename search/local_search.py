@@ -1,9 +1,10 @@
 """leip's own search inside a task: around the best points, ranked by a cheap model.
 
-Candidates are the points near the best ones, the best of the analytic model, and a few from
-anywhere (restarts). A surrogate learned from all measurements ranks them, and only those are
-measured that it expects most of. When a while has brought nothing, the search looks where it knows
-least.
+The first of every batch has a value of some knob that was not tried yet (of such points the model's
+favourite): what the model thinks little of is seen once. Further candidates are the points near the
+best ones, the best of the analytic model, and a few from anywhere (restarts). A surrogate learned
+from all measurements ranks them, and only those are measured that it expects most of. When a while
+has brought nothing, the search looks where it knows least.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CENTRES = 4  # best points whose neighbourhood is searched
 ELSEWHERE = 32  # points from anywhere among the candidates
 MODELLED = 8  # the best of the analytic model among them
 FAILED = 2.0  # how much slower than the slowest a point counts that is no legal one
-STALE = 8  # measurements without a gain after which one of a batch looks where least is known
+STALE = 4  # measurements without a gain after which one of a batch looks where least is known
 GAIN = 0.995  # of the best time: a gain
 
 
@@ -60,7 +61,9 @@ class LocalSearch:
             return min(self._open, key=lambda point: (self._priors[point], point))
         mean, deviation, best = self._guess(before)
         candidates = self._candidates()
-        if self._stale >= STALE and not before:
+        if not before and (untried := self._untried()):
+            return min(untried, key=lambda point: (self._priors[point], point))
+        if not before and self._stale >= STALE:
             return max(candidates, key=lambda point: (deviation[point], -point))
         some = np.array(candidates)
         gain = expected_gain(mean[some], deviation[some], best)
@@ -84,6 +87,15 @@ class LocalSearch:
         measured = measured + before
         fit = Surrogate(self._features, self._priors, measured, times, self._fit.reach)
         return *fit.predict(), math.log(self._best)
+
+    def _untried(self) -> list[int]:
+        """Open points with a value of some knob that was never measured."""
+        seen = self._features[list(self._times)]
+        return [
+            point
+            for point in self._open
+            if not np.all(np.any(seen == self._features[point], axis=0))
+        ]
 
     def _candidates(self) -> list[int]:
         """Open points: near the best ones, the model's favourites, and some from anywhere."""
