@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from ..ir.cost import CostModel
@@ -11,7 +11,6 @@ from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.structure import KernelAttrs, LayoutTransformAttrs
 from ..ir.text import print_graph
-from ..ir.types import TensorType
 from .base import Pass, PassResult
 from .layout_roles import ModelledCost, Roles, Slot, roles
 from .rebuild import add_copy
@@ -188,36 +187,43 @@ class _Builder:
         given = [
             self.choice.given(value) if value.rank == 4 else value.layout for value in node.outputs
         ]
-        attrs: KernelAttrs = node.attrs  # type: ignore[assignment]
-        body = relayout(attrs.body, [value.layout for value in operands], given)
-        kernel = self.new.add(
-            "kernel",
-            *operands,
-            attrs=KernelAttrs(body, attrs.template, attrs.config, attrs.why),
-            origin=node.origin,
-        )
-        for old, new in zip(node.outputs, kernel.outputs):
-            self.new.rename(new, old.name)
-            self.image[old] = new
+        add_relaid(self.new, node, operands, given, self.image)
+
+
+def add_relaid(
+    graph: Graph,
+    node: Node,
+    operands: Sequence[Value],
+    given: Sequence[Layout | None],
+    image: dict[Value, Value],
+) -> None:
+    """Add a kernel again, on these operands and with results in these layouts; extends `image`."""
+    attrs: KernelAttrs = node.attrs  # type: ignore[assignment]
+    body = relayout(attrs.body, [value.layout for value in operands], given)
+    kernel = graph.add(
+        "kernel",
+        *operands,
+        attrs=KernelAttrs(body, attrs.template, attrs.config, attrs.why),
+        origin=node.origin,
+    )
+    for old, new in zip(node.outputs, kernel.outputs):
+        graph.rename(new, old.name)
+        image[old] = new
 
 
 def transform_kernel(graph: Graph, value: Value, layout: Layout | None, name: str) -> Value:
     """Add a kernel that gives `value` in another layout."""
-    attrs = KernelAttrs(transform_body(value.type, layout))
-    return graph.op("kernel", value, attrs=attrs, name=name, origin=value.node.origin)
-
-
-def transform_body(type: TensorType, layout: Layout | None) -> Graph:
-    """The body of a kernel that gives a value of `type` in another layout."""
     body = Graph()
-    inner = body.add_input("x", type)
+    inner = body.add_input("x", value.type)
     body.set_outputs(
         [body.op("layout_transform", inner, attrs=LayoutTransformAttrs(layout), name="y")]
     )
-    return body
+    return graph.op("kernel", value, attrs=KernelAttrs(body), name=name, origin=value.node.origin)
 
 
-def relayout(body: Graph, inputs: list[Layout | None], outputs: list[Layout | None]) -> Graph:
+def relayout(
+    body: Graph, inputs: Sequence[Layout | None], outputs: Sequence[Layout | None]
+) -> Graph:
     """A body whose operands and results stand in these layouts; what lies between has none."""
     result = Graph(body.name)
     image: dict[Value, Value] = {}
@@ -231,12 +237,14 @@ def relayout(body: Graph, inputs: list[Layout | None], outputs: list[Layout | No
         if node.op == "constant":
             add_copy(result, node, image)
             continue
+        given = [layouts.get(value) for value in node.outputs]
+        attrs = LayoutTransformAttrs(given[0]) if node.op == "layout_transform" else node.attrs
         copy = result.add(
             node.op,
             *(image[value] for value in node.inputs),
-            attrs=node.attrs,
+            attrs=attrs,
             origin=node.origin,
-            layouts=[layouts.get(value) for value in node.outputs],
+            layouts=given,
         )
         for old, new in zip(node.outputs, copy.outputs):
             result.rename(new, old.name)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.op import Pattern
-from ..ir.structure import KernelAttrs
 from ..ir.ties import tied_together
-from .assign_layouts import is_transform, relayout, transform_body
+from .assign_layouts import add_relaid, is_transform
 from .base import Pass, PassResult
 from .rebuild import add_copy
 
@@ -156,22 +155,8 @@ def _relaid(graph: Graph, halved: set[Value], layout: Layout) -> Graph:
         if node.op != "kernel" or halved.isdisjoint((*node.inputs, *node.outputs)):
             add_copy(result, node, image)
             continue
-        attrs: KernelAttrs = node.attrs  # type: ignore[assignment]
-        read = [image[value].type for value in node.inputs]
+        operands = [image[value] for value in node.inputs]
         given = [layout if value in halved else value.layout for value in node.outputs]
-        if is_transform(node):
-            body = transform_body(read[0], given[0])
-        else:
-            body = relayout(attrs.body, [type.layout for type in read], given)
-        copy = result.add(
-            "kernel",
-            *(image[value] for value in node.inputs),
-            attrs=KernelAttrs(body, attrs.template, attrs.config, attrs.why),
-            origin=node.origin,
-            layouts=given,
-        )
-        for old, new in zip(node.outputs, copy.outputs):
-            result.rename(new, old.name)
-            image[old] = new
+        add_relaid(result, node, operands, given, image)
     result.set_outputs([image[value] for value in graph.outputs], graph.output_names)
     return result

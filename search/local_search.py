@@ -91,11 +91,8 @@ class LocalSearch:
     def _untried(self) -> list[int]:
         """Open points with a value of some knob that was never measured."""
         seen = self._features[list(self._times)]
-        return [
-            point
-            for point in self._open
-            if not np.all(np.any(seen == self._features[point], axis=0))
-        ]
+        new = np.all(self._features[:, None] != seen, axis=1).any(axis=1)
+        return [point for point in self._open if new[point]]
 
     def _candidates(self) -> list[int]:
         """Open points: near the best ones, the model's favourites, and some from anywhere."""

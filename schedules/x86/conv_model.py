@@ -55,11 +55,8 @@ class DirectConfig(Knobs):
 def configs(p: Problem) -> Iterator[DirectConfig]:
     """What the default is chosen from: tiles that fit the registers."""
     shape = p.shape
-    blocks = rounds(shape.group_features, p.lanes)
     inner = inner_channels(p)
-    for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
-        if shape.groups > 1 and blocks % vectors:
-            continue
+    for vectors in _vectors(p):
         for cols in chunks(shape.cols, p.machine.registers):
             for rows in range(1, most_rows(shape, cols) + 1):
                 if not p.machine.fits(vectors, rows * cols):
@@ -73,11 +70,8 @@ def configs(p: Problem) -> Iterator[DirectConfig]:
 def wide(p: Problem) -> Iterator[DirectConfig]:
     """What a search chooses from: all tiles that are legal, also small ones and such that spill."""
     shape = p.shape
-    blocks = rounds(shape.group_features, p.lanes)
     longest = inner_channels(p)
-    for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
-        if shape.groups > 1 and blocks % vectors:
-            continue
+    for vectors in _vectors(p):
         for cols in chunks(shape.cols, 2 * p.machine.registers // vectors):
             for rows in (1, 2):
                 if rows > shape.rows or vectors * rows * cols > 2 * p.machine.registers:
@@ -88,6 +82,14 @@ def wide(p: Problem) -> Iterator[DirectConfig]:
                         for inner in dict.fromkeys((longest, 1)):
                             for order in ("features", "pixels"):
                                 yield DirectConfig(vectors, rows, cols, inner, chunk, band, order)
+
+
+def _vectors(p: Problem) -> Iterator[int]:
+    """Widths of tiles; those that divide the features of a group where there are groups."""
+    blocks = rounds(p.shape.group_features, p.lanes)
+    for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
+        if p.shape.groups == 1 or blocks % vectors == 0:
+            yield vectors
 
 
 def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
