@@ -83,62 +83,26 @@ class Kernel:
     constants: tuple[int, ...] = (1, 2)
 
 
+def same(channels: int, features: int, size: int, window: int, block: int, groups: int = 1) -> str:
+    """A convolution that keeps the size of its image, in blocks of channels."""
+    read, given = (f"f32[1,{n},{size},{size}]@NCHW{block}c" for n in (channels, features))
+    weight = f"f32[{features},{channels // groups},{window},{window}]"
+    return conv(read, weight, given, pad=window // 2, groups=groups)
+
+
 def kernels() -> list[Kernel]:
-    c16, c8 = "@NCHW16c", "@NCHW8c"
-    image = "f32[1,{},{},{}]".format
-    weight = "f32[{},{},{},{}]".format
     return [
-        Kernel(
-            "conv3x3_512_7",
-            conv(image(512, 7, 7) + c16, weight(512, 512, 3, 3), image(512, 7, 7) + c16, pad=1),
-        ),
-        Kernel(
-            "depthwise5x5_672",
-            conv(
-                image(672, 14, 14) + c16,
-                weight(672, 1, 5, 5),
-                image(672, 14, 14) + c16,
-                pad=2,
-                groups=672,
-            ),
-        ),
+        Kernel("conv3x3_512_7", same(512, 512, 7, 3, 16)),
+        Kernel("depthwise5x5_672", same(672, 672, 14, 5, 16, groups=672)),
         Kernel("matmul_128_768_768", matmul(128, 768, 768)),
         Kernel("softmax_1536_128", softmax("1,12,128,128"), constants=()),
-        Kernel(
-            "avx2_conv3x3_128_28",
-            conv(image(128, 28, 28) + c8, weight(128, 128, 3, 3), image(128, 28, 28) + c8, pad=1),
-            AVX2,
-        ),
-        Kernel(
-            "avx2_conv1x1_512_128_28",
-            conv(image(512, 28, 28) + c8, weight(128, 512, 1, 1), image(128, 28, 28) + c8),
-            AVX2,
-        ),
-        Kernel(
-            "avx2_conv1x1_1024_256_14",
-            conv(image(1024, 14, 14) + c8, weight(256, 1024, 1, 1), image(256, 14, 14) + c8),
-            AVX2,
-        ),
-        Kernel(
-            "avx2_conv3x3_64_56",
-            conv(image(64, 56, 56) + c8, weight(64, 64, 3, 3), image(64, 56, 56) + c8, pad=1),
-            AVX2,
-        ),
-        Kernel(
-            "avx2_conv1x1_256_1024_14",
-            conv(image(256, 14, 14) + c8, weight(1024, 256, 1, 1), image(1024, 14, 14) + c8),
-            AVX2,
-        ),
-        Kernel(
-            "avx2_conv1x1_64_256_56",
-            conv(image(64, 56, 56) + c8, weight(256, 64, 1, 1), image(256, 56, 56) + c8),
-            AVX2,
-        ),
-        Kernel(
-            "avx2_conv3x3_256_14",
-            conv(image(256, 14, 14) + c8, weight(256, 256, 3, 3), image(256, 14, 14) + c8, pad=1),
-            AVX2,
-        ),
+        Kernel("avx2_conv3x3_128_28", same(128, 128, 28, 3, 8), AVX2),
+        Kernel("avx2_conv1x1_512_128_28", same(512, 128, 28, 1, 8), AVX2),
+        Kernel("avx2_conv1x1_1024_256_14", same(1024, 256, 14, 1, 8), AVX2),
+        Kernel("avx2_conv3x3_64_56", same(64, 64, 56, 3, 8), AVX2),
+        Kernel("avx2_conv1x1_256_1024_14", same(256, 1024, 14, 1, 8), AVX2),
+        Kernel("avx2_conv1x1_64_256_56", same(64, 256, 56, 1, 8), AVX2),
+        Kernel("avx2_conv3x3_256_14", same(256, 256, 14, 3, 8), AVX2),
         Kernel("avx2_matmul_128_768_768", matmul(128, 768, 768), AVX2),
     ]
 

@@ -5,16 +5,35 @@ from __future__ import annotations
 import numpy as np
 from tolerances import assert_close
 
-from leip.ir import Graph, interpreter, print_graph, structurally_equal, verify
+from leip.ir import Graph, interpreter, parse_graph, print_graph, structurally_equal, verify
 from leip.passes import PassManager, PassResult, parse_pipeline
 from leip.passes.order_nodes import depth_first
 from leip.passes.rebuild import rebuilt
+
+SAME = "{strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}"
+POINT = "{strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}"
+FUSE = ["fuse-conv", "fuse-matmul", "fuse-reductions", "fuse-elementwise", "wrap-kernels"]
 
 
 def graph(inputs: str, body: str) -> str:
     """IR text from its parameters and its lines."""
     lines = "\n".join(f"  {line.strip()}" for line in body.strip().splitlines())
     return f'graph "main" ({inputs}) {{\n{lines}\n}}\n'
+
+
+def weights(*shapes: str) -> str:
+    """Lines of random constants `%w0`, `%w1`, …"""
+    return "\n".join(
+        f"%w{i} = constant {{value=random({i})}} : f32[{shape}]" for i, shape in enumerate(shapes)
+    )
+
+
+def fused(inputs: str, body: str) -> Graph:
+    """The graph with every op in a kernel, as passes over layouts get it."""
+    net = parse_graph(graph(inputs, body))
+    for spec in FUSE:
+        net = run_pass(spec, net).graph
+    return net
 
 
 def seeded_feeds(net: Graph, seed: int = 0) -> dict[str, np.ndarray]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from pass_checks import assert_same_numbers, bodies, graph, run_pass
+from pass_checks import (
+    FUSE,
+    POINT,
+    SAME,
+    assert_same_numbers,
+    bodies,
+    fused,
+    graph,
+    run_pass,
+    weights,
+)
 
 from leip.ir import Graph, Layout, TensorType, parse_graph, verify
 from leip.ir.graph import Node
 from leip.passes.assign_layouts import AssignLayouts, is_transform
-
-SAME = "{strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}"
-POINT = "{strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}"
-FUSE = ["fuse-conv", "fuse-matmul", "fuse-reductions", "fuse-elementwise", "wrap-kernels"]
-
-
-def fused(inputs: str, body: str) -> Graph:
-    net = parse_graph(graph(inputs, body))
-    for spec in FUSE:
-        net = run_pass(spec, net).graph
-    return net
 
 
 def laid_out(source: Graph, spec: str = "assign-layouts{block=8}") -> Graph:
@@ -35,12 +34,6 @@ def laid_out(source: Graph, spec: str = "assign-layouts{block=8}") -> Graph:
 def transforms(net: Graph) -> list[str]:
     """What each transform makes: `f32[1,16,9,9]@NCHW8c`."""
     return [str(node.output.type) for node in net.nodes() if is_transform(node)]
-
-
-def weights(*shapes: str) -> str:
-    return "\n".join(
-        f"%w{i} = constant {{value=random({i})}} : f32[{shape}]" for i, shape in enumerate(shapes)
-    )
 
 
 def test_fires(check_pass):

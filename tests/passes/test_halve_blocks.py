@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from pass_checks import check_kept, graph, run_pass
+from pass_checks import POINT, SAME, check_kept, fused, graph, run_pass, weights
 
-from leip.ir import Graph, parse_graph
+from leip.ir import Graph
 from leip.search.layouts import all_blocked
-
-POINT = "{strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}"
-SAME = "{strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}"
-FUSE = ["fuse-conv", "fuse-matmul", "fuse-reductions", "fuse-elementwise", "wrap-kernels"]
 
 
 def laid_out(inputs: str, body: str, block: int = 8) -> Graph:
     """The graph in blocked layouts, as the pass gets it."""
-    net = parse_graph(graph(inputs, body))
-    for spec in FUSE:
-        net = run_pass(spec, net).graph
-    return all_blocked(net, block)
+    return all_blocked(fused(inputs, body), block)
 
 
 def halved(net: Graph, block: int = 8) -> dict[str, str]:
@@ -32,12 +25,6 @@ def halved(net: Graph, block: int = 8) -> dict[str, str]:
         for value in node.outputs
         if value.layout is not None
     }
-
-
-def weights(*shapes: str) -> str:
-    return "\n".join(
-        f"%w{i} = constant {{value=random({i})}} : f32[{shape}]" for i, shape in enumerate(shapes)
-    )
 
 
 def test_fires(check_pass):

@@ -321,6 +321,12 @@ register_template(Mine())
 """
 
 
+def place_of(code: str, plugin: Path) -> str:
+    """`FILE:LINE` of the first line of a plugin that holds some code."""
+    lines = enumerate(plugin.read_text().splitlines(), 1)
+    return f"{plugin}:{next(number for number, line in lines if code in line)}"
+
+
 @pytest.mark.parametrize(
     ("part", "body", "message"),
     [
@@ -350,8 +356,7 @@ def test_a_part_that_does_what_it_must_not_is_named(
     text = tuning.fails(2, 500, "OUT", "--plugin", plugin)
     assert message in text and str(plugin) in text and "is in the log" in text
     if "raises" in message and "TypeError" not in message:
-        line = next(n for n, line in enumerate(plugin.read_text().splitlines(), 1) if body in line)
-        assert f"{plugin}:{line}" in text
+        assert place_of(body, plugin) in text
     assert not (tuning.cli.folder / "OUT" / "modelLibrary.so").exists()
     assert tuning.measured() > 0 or part is not PROPOSER
 
@@ -390,6 +395,5 @@ def test_a_template_that_fails_is_not_called_a_bug_of_leip(
     plugin = tuning.cli.folder / "mine.py"
     plugin.write_text(TEMPLATE.format(body=body))
     text = tuning.fails(1, 20, "OUT", "--plugin", plugin)
-    line = next(n for n, line in enumerate(plugin.read_text().splitlines(), 1) if body in line)
-    assert f"where: {plugin}:{line}" in text and "bug of leip" not in text
+    assert f"where: {place_of(body, plugin)}" in text and "bug of leip" not in text
     assert not (tuning.cli.folder / "OUT" / "modelLibrary.so").exists()
