@@ -192,9 +192,10 @@ def _proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorde
     """The tuned graph if its object wins against what would be built without this search."""
     rival, standing = "the defaults", Tuned(job.graph, {}, ())
     earlier = recorder.history.verdict(job.digest, ())
-    proven = confirmed(earlier, kernels) if earlier is not None and earlier.tuned else None
-    if proven is not None:  # in the same layouts: the log's choice of them holds for all searches
-        rival, standing = "what an earlier search found", Tuned(tuned.graph, proven, ())
+    choice = recorder.history.layouts(job.digest)
+    proven = confirmed(job, earlier, choice) if earlier is not None and earlier.tuned else None
+    if proven is not None:
+        rival, standing = "what an earlier search found", proven
     verdict = Verdict(
         job.digest,
         tuned=False,
@@ -243,6 +244,7 @@ def _judged(
         tuned=result.won,
         configs={k.task.key: _text(tuned.overrides[k.task.key]) for k in chosen},
         sources={k.task.key: source_of(k.template, k.task) for k in chosen},
+        layouts=job.digest_of(tuned.graph) if result.won else "",
         before=result.before,
         after=result.after,
         ratio=result.ratio,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..codegen.build import BuildOptions, ChosenKernel, choose_kernels
@@ -71,9 +71,13 @@ class Job:
     @property
     def digest(self) -> str:
         """What verdicts and choices of layouts hold for: the graph, target, threads and level."""
+        return self.digest_of(self.graph)
+
+    def digest_of(self, graph: Graph) -> str:
+        """The same of this graph in other layouts."""
         build = self.build
         facts = f"{build.target}\n{build.threads}\n{build.level}\n"
-        return hashlib.sha256((facts + print_graph(self.graph)).encode()).hexdigest()
+        return hashlib.sha256((facts + print_graph(graph)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -161,8 +165,8 @@ def replay(job: Job) -> Tuned:
     if verdict is not None and not verdict.tuned:
         notes.append(f"built with the templates' defaults, as the log says: {verdict.message}")
         return Tuned(job.graph, {}, tuple(notes))
-    if verdict is not None and (overrides := confirmed(verdict, kernels)) is not None:
-        return Tuned(graph, overrides, tuple(notes))
+    if verdict is not None and (tuned := confirmed(job, verdict, choice)) is not None:
+        return replace(tuned, notes=tuple(notes))
     overrides = {}
     for kernel in kernels:
         best = history.of(kernel.task, kernel.template).best
@@ -175,8 +179,20 @@ def replay(job: Job) -> Tuned:
     return Tuned(graph, overrides, tuple(notes))
 
 
-def confirmed(verdict: Verdict, kernels: Sequence[Kernel]) -> dict[str, Override] | None:
-    """The overrides of a verdict; None if one is of a template that has changed."""
+def confirmed(job: Job, verdict: Verdict, choice: LayoutChoice | None) -> Tuned | None:
+    """What a verdict said to be faster; None if it is of a template or layouts that have changed.
+
+    A short search has no iterations left for the choice of layouts; a longer one makes it later,
+    and what was faster before that is to be had in the default ones only.
+    """
+    for graph in (apply_layouts(job, choice), job.graph):
+        if verdict.layouts == job.digest_of(graph):
+            overrides = _overrides(verdict, kernels_of(graph, job.build))
+            return None if overrides is None else Tuned(graph, overrides, ())
+    return None
+
+
+def _overrides(verdict: Verdict, kernels: Sequence[Kernel]) -> dict[str, Override] | None:
     by_key = {kernel.task.key: kernel for kernel in kernels}
     overrides = {}
     for key, text in verdict.configs.items():

@@ -195,6 +195,8 @@ class Verdict:
         configs: By task, the config that differs from the default, as `template{config}`; empty
             where `tuned` is False.
         sources: By task, the hash of the sources that the config was measured with.
+        layouts: Hash of the graph in the layouts that the configs are for: those that the log
+            chose, or the default ones, if it had not yet; "" where `tuned` is False.
         before, after: Seconds of an inference, untuned and tuned: the least of all blocks; 0 where
             there was nothing to compare.
         ratio: Median of the blocks' ratios after / before.
@@ -207,6 +209,7 @@ class Verdict:
     iterations: int
     configs: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    layouts: str = ""
     before: float = 0.0
     after: float = 0.0
     ratio: float = 1.0

@@ -49,6 +49,8 @@ class Tuning:
     def words(self, iterations: int | None, out: str, *more: object) -> list[str]:
         words = ["compile", "--input_path", self.model, "--output_path", out, "--threads", "2"]
         words += ["--jobs", "1", *more]
+        if "--target" not in more:  # the same kernels, and the same winners, on every machine
+            words += ["--target", "llvm -mcpu=haswell"]
         if not isinstance(self.cli, Inside):
             words += ["--plugin", FAKE]
         if iterations is not None:

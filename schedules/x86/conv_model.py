@@ -25,6 +25,7 @@ __all__ = ["DirectConfig", "configs", "cost", "wide"]
 
 MOST_VECTORS = 8  # of a tile
 MOST_ROWS = 4
+FEW_REGISTERS = 16
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
 
@@ -99,10 +100,15 @@ def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
     pixels lost 12 % (32 of 48 KB). The least chunk may take all of it; beyond, prefetching the next
     one throws out the one in use (7x7 windows, 50 of 32 KB: a third of the speed).
 
+    A chunk of two steps is left out where registers are few: LLVM unrolls it, and then loads
+    weights so far ahead that it spills (336 times in 3x3 of 4 x 2: half the speed).
+
     0 if that is all of them, or if none fits: then nothing is cut.
     """
     step = vectors * p.lanes * math.prod(p.shape.kernel) * 4
     counts = [n for n in range(inner, p.shape.channels, inner) if p.shape.channels % n == 0]
+    if p.machine.registers <= FEW_REGISTERS:
+        counts = [n for n in counts if n != 2 * inner]
     least = inner if counts and inner * step <= p.machine.l1 else 0
     return max((n for n in counts if n * step <= p.machine.l1 // 2), default=least)
 

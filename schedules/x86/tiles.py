@@ -38,8 +38,10 @@ __all__ = [
 LINE = 64  # bytes of a cache line
 PAGE = 4096  # bytes of a page of memory
 
-FMA_LATENCY = 5  # cycles; 4 on most cores, and a little more to hide the loads behind
+FMA_LATENCY = 4.25  # cycles; 4, and a little to hide the loads behind (5 before Skylake and Zen 3)
 LOAD_PORTS = 2  # vector loads per cycle
+BROADCAST = 1.25  # of a vector load: scalars a few lines apart meet in one bank of the L1 cache
+MOVED = 4  # registers more for a tile of one vector, if its broadcasts are not operands
 L2_BYTES_PER_CYCLE = 20.0  # sustained; the peak of 32-64 is not reached with many streams
 L3_BYTES_PER_CYCLE = 8.0  # sustained by one core
 MEMORY_BYTES_PER_CYCLE = 3.0
@@ -83,13 +85,24 @@ class Machine:
             return self
         return dataclasses.replace(self, lanes=lanes, ports=max(self.ports, 2))
 
+    def held(self, vectors: int, points: int) -> int:
+        """Registers that a tile takes: accumulators, weights and one broadcast.
+
+        A broadcast that is used once ends in the register of its product (LLVM makes `vfmadd213` of
+        it), so the accumulators of a tile of one vector change places with every step. Where that
+        takes copies, they are copied to the stack and back: 12 points ran at half the speed of 10,
+        14 at a quarter (Zen 3).
+        """
+        moved = MOVED if vectors == 1 and not self.broadcast_operand else 0
+        return vectors * points + vectors + 1 + moved
+
     def fits(self, vectors: int, points: int) -> bool:
-        """Whether accumulators, weights and one broadcast stay in registers."""
-        return vectors * points + vectors + 1 <= self.registers
+        """Whether a tile stays in registers."""
+        return self.held(vectors, points) <= self.registers
 
     def spilled(self, vectors: int, points: int) -> float:
         """Registers that a tile takes beyond those that there are, as a share of them."""
-        return max(0, vectors * points + vectors + 1 - self.registers) / self.registers
+        return max(0, self.held(vectors, points) - self.registers) / self.registers
 
     def collide(self, lines: int, stride: int) -> bool:
         """Whether lines that stand `stride` bytes apart push each other out of the L1 cache.
@@ -106,12 +119,14 @@ class Machine:
         """Cycles of one reduction step of a tile."""
         work = vectors * points / self.ports
         loads = (vectors + points) / LOAD_PORTS
-        if self.broadcast_operand and vectors == 1:
+        if not self.broadcast_operand:
+            loads += points * (BROADCAST - 1) / LOAD_PORTS
+        elif vectors == 1:
             loads = max(loads, work)  # a broadcast operand is a load, but takes no slot of its own
         stream = 0.0 if weights_in_l1 else vectors * self.lanes * 4 / L2_BYTES_PER_CYCLE
         if not points_in_l1:  # every scalar brings its line again
             stream += points * LINE / L2_BYTES_PER_CYCLE
-        return max(work, float(FMA_LATENCY), loads, stream) + LOOP_CYCLES
+        return max(work, FMA_LATENCY, loads, stream) + LOOP_CYCLES
 
     def stream_cycles(self, size: int, times: int) -> float:
         """Cycles to read `size` bytes again `times` times, if they do not stay in L2."""

@@ -110,9 +110,9 @@ def test_comparing_with_what_cannot_be_built_gives_no_times(measurer: TrialMeasu
     assert bad.status is Status.INVALID and "no legal one" in bad.message
 
 
-CONV = """graph "task" (%x: f32[1,24,9,9]@NCHW16c, %w: f32[20,24,3,3]) {
+CONV = """graph "task" (%x: f32[1,24,9,9]@NCHW8c, %w: f32[20,24,3,3]) {
   %y = conv(%x, %w) {strides=[1,1], pads=[1,1,1,1], dilations=[1,1]} : f32[1,20,9,9]
-  %z = relu(%y) : f32[1,20,9,9]@NCHW16c
+  %z = relu(%y) : f32[1,20,9,9]@NCHW8c
   return %z "y"
 }
 """

@@ -202,6 +202,12 @@ def test_a_worker_leaves_the_cpu_of_the_launching_thread(forkjoin, tmp_path):
         from leip.runtime import load
 
         masks = ctypes.CDLL(sys.argv[2])
+
+        def moved():
+            time.sleep(0.1)
+            while masks.masks_n_calls() % 2 and time.monotonic() < end:
+                time.sleep(0.01)  # it moves by two settings of its mask
+
         first, second = sorted(os.sched_getaffinity(0))[:2]
         before = set(os.listdir("/proc/self/task"))
         engine = load(sys.argv[1], threads=2)
@@ -209,6 +215,7 @@ def test_a_worker_leaves_the_cpu_of_the_launching_thread(forkjoin, tmp_path):
         (worker,) = map(int, set(os.listdir("/proc/self/task")) - before)
         os.sched_setaffinity(0, {first})
         end = time.monotonic() + 60
+        moved()  # the worker may have been moving since the first inference
         masks.masks_reset()
         while masks.masks_n_calls() == 0 and time.monotonic() < end:
             os.sched_setaffinity(worker, {first})
@@ -216,7 +223,7 @@ def test_a_worker_leaves_the_cpu_of_the_launching_thread(forkjoin, tmp_path):
             os.sched_setaffinity(worker, {first, second})
             for _ in range(100):
                 engine.infer(np.array([2]))
-        time.sleep(0.1)  # it moves by two settings of its mask
+        moved()
         print(masks.masks_left_out(first), masks.masks_left_out(second))
         print(masks.masks_n_calls() % 2, os.sched_getaffinity(worker) == {first, second})"""
     shim = compile_c(tmp_path / "masks.so", [C / "masks.c"], ["-shared", "-fvisibility=default"])

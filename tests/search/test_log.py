@@ -36,7 +36,7 @@ RECORDS: list[Record] = [
     BAD,
     TransformTime("t", "f32[1,8,4,4]", "f32[1,8,4,4]@NCHW8c", 1.5e-6),
     LayoutChoice("g", 16, ("a", "b"), {"1": 2.0, "16": 1.0}, True),
-    Verdict("g", True, 2, {"k": "conv{a=1}"}, {"k": "s"}, 1.0, 0.9, 0.9, "", "t"),
+    Verdict("g", True, 2, {"k": "conv{a=1}"}, {"k": "s"}, "g", 1.0, 0.9, 0.9, "", "t"),
 ]
 
 

@@ -13,6 +13,7 @@ from leip.schedules.x86.conv_direct import ConvDirect
 from leip.schedules.x86.conv_first import ConvFirst
 from leip.schedules.x86.depthwise import DepthwiseBlocked
 
+BLOCKS_OF_16 = TARGETS["znver4"]  # for what is only read, not run
 K3 = dict(kernel=(3, 3), pads=1)
 K1 = dict(kernel=(1, 1))
 
@@ -98,7 +99,7 @@ def test_direct_chunks(cols: int, kernel: int, prologue: bool) -> None:
 
 
 def test_the_next_chunk_is_prefetched() -> None:
-    task = conv_task(64, (7, 7), 64, (1, 1))
+    task = conv_task(64, (7, 7), 64, (1, 1), target=BLOCKS_OF_16)
     template = ConvDirect()
     config = dataclasses.replace(template.default(task), cols=7, chunk=32, band=7, inner=16)
     assert "T.prefetch(T.address_of(x1" in template.build(task, config).functions[0].script()
@@ -121,7 +122,7 @@ def test_the_next_pixels_are_prefetched(
 ) -> None:
     """The next tile of a row; the next row where a tile is as wide as the image."""
     arguments: dict[str, Any] = {"kernel": (1, 1), **more}
-    task = conv_task(64, size, 64, **arguments)
+    task = conv_task(64, size, 64, **arguments, target=BLOCKS_OF_16)
     template = ConvDirect()
     config = dataclasses.replace(template.default(task), vectors=2, chunk=0, band=1)
     cols = 7 if size == (7, 7) else 14
@@ -143,14 +144,14 @@ def test_a_prologue_is_vectorized_in_the_blocks_that_it_reads(blocks: tuple[int,
 
 
 def test_window_rows_in_the_padding_are_skipped() -> None:
-    task = conv_task(16, (7, 7), 16, (3, 3), pads=1)
+    task = conv_task(16, (7, 7), 16, (3, 3), pads=1, target=BLOCKS_OF_16)
     script = ConvDirect().build(task, ConvDirect().default(task)).functions[0].script()
     assert "if T.bool" not in script
     assert any(line.strip().startswith("if ") and "kh" in line for line in script.splitlines())
 
 
 def test_pixels_are_one_row_whose_last_tile_is_moved_back() -> None:
-    task = conv_task(16, (7, 7), 16, (1, 1))
+    task = conv_task(16, (7, 7), 16, (1, 1), target=BLOCKS_OF_16)
     template = ConvDirect()
     config = dataclasses.replace(template.default(task), cols=13, chunk=0, band=1)
     script = template.build(task, config).functions[0].script()
@@ -229,7 +230,7 @@ REFUSALS = [
 @pytest.mark.parametrize(("template", "arguments", "reason"), REFUSALS)
 def test_refusals(template: Any, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(NotApplicable, match=reason):
-        template.check(conv_task(**arguments))
+        template.check(conv_task(**arguments, target=BLOCKS_OF_16))
 
 
 def test_a_weight_that_is_not_constant_is_refused() -> None:
@@ -239,7 +240,7 @@ def test_a_weight_that_is_not_constant_is_refused() -> None:
 
 
 def test_illegal_configs() -> None:
-    task = conv_task(16, (7, 7), 16, (3, 3), pads=1)
+    task = conv_task(16, (7, 7), 16, (3, 3), pads=1, target=BLOCKS_OF_16)
     default = ConvDirect().default(task)
     for change in (dict(inner=3), dict(cols=9), dict(vectors=0), dict(order="x"), dict(rows=8)):
         with pytest.raises(InvalidConfig):
@@ -248,7 +249,7 @@ def test_illegal_configs() -> None:
 
 @pytest.mark.parametrize("knob", ["vectors", "rows", "cols", "inner", "chunk", "band", "order"])
 def test_every_knob_of_direct_changes_the_code(knob: str) -> None:
-    task = conv_task(32, (14, 14), 64, (3, 3), pads=1)
+    task = conv_task(32, (14, 14), 64, (3, 3), pads=1, target=BLOCKS_OF_16)
     template = ConvDirect()
     config = dataclasses.replace(template.default(task), chunk=0, band=1)
     here = template.build(task, config).functions[0].script()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from x86_kernels import check_task, conv_task, host_targets, matmul_task
+from x86_kernels import TARGETS, check_task, conv_task, host_targets, matmul_task
 
 from leip.schedules.template import InvalidConfig, NotApplicable
 from leip.schedules.x86.batch_matmul import BatchMatmul, BatchMatmulConfig
@@ -156,7 +156,7 @@ def test_refusals(template: Any, task: Any, reason: str) -> None:
 
 
 def test_illegal_configs() -> None:
-    task = matmul_task((8, 10), (10, 32))
+    task = matmul_task((8, 10), (10, 32), target=TARGETS["avx512"])
     default = MatmulPacked().default(task)
     for change in (
         dict(inner=4),

