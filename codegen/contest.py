@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..runtime import Engine, load
 from ..search.noise import versus
-from .verify import largest_error, tolerance_of
+from .verify import allowed_output_error, largest_error
 
 __all__ = ["Contest", "contest"]
 
@@ -34,10 +33,12 @@ class Contest:
     """How it went.
 
     Attributes:
-        before, after: The least seconds of an inference.
-        ratio: Median of the blocks' ratios after / before.
+        before, after: The least seconds of an inference, of the first and the second object.
+        ratio: Median of the sessions' ratios after / before; a session is several turns of both
+            since they were loaded.
         noise: How far from 1 the ratio must be to be no chance.
-        error: Largest difference of their outputs, as a part of what is allowed.
+        error: Largest difference of their outputs, as a part of what is allowed; infinite if they
+            must be equal, and are not.
     """
 
     before: float
@@ -55,15 +56,13 @@ class Contest:
     def reason(self) -> str:
         """Why the first one stays; "" if the second one is faster beyond the noise, and right."""
         if not self.error <= 1:
-            return f"the tuned object's outputs differ, {self.error:.1f} times what is allowed"
+            much = f", {self.error:.1f} times what is allowed" if math.isfinite(self.error) else ""
+            return f"the tuned object's outputs differ{much}"
         if self.ratio < 1 - self.noise:
             return ""
-        return (
-            f"the tuned object takes {self.ratio:.1%} of the untuned one's time, which is within "
-            f"the noise of {self.noise:.1%}"
-            if self.ratio < 1 + self.noise
-            else f"the tuned object takes {self.ratio:.1%} of the untuned one's time"
-        )
+        takes = f"the tuned object takes {self.ratio:.1%} of the time before"
+        within = f", which is within the noise of {self.noise:.1%}"
+        return takes + (within if self.ratio < 1 + self.noise else "")
 
 
 def contest(before: Path, after: Path, threads: int, level: int) -> Contest:
@@ -73,6 +72,9 @@ def contest(before: Path, after: Path, threads: int, level: int) -> Contest:
         before, after: The objects.
         threads: Of both.
         level: Optimization level: how far their outputs may be apart.
+
+    Raises:
+        LreError: If one of them cannot be loaded.
     """
     sessions: list[list[tuple[float, float]]] = []
     error = 0.0
@@ -102,8 +104,9 @@ def _session(
     order = (0, 1) if number % 2 == 0 else (1, 0)
     with ExitStack() as stack:
         engines = {n: stack.enter_context(load(str(paths[n]), threads=threads)) for n in order}
-        feeds = engines[0].random_inputs(SEED + number)
-        error = _error(engines[0].infer(feeds), engines[1].infer(feeds), level)
+        feeds, others = (engines[0].random_inputs(SEED + number + more) for more in (0, 1))
+        wanted, other = engines[0].infer(feeds), engines[0].infer(others)
+        error = _error(wanted, engines[1].infer(feeds), other, level)
         blocks = []
         for block in range(BLOCKS):
             turns = order if block % 2 == 0 else order[::-1]
@@ -125,19 +128,22 @@ def _turn(engine: Engine, feeds: Mapping[str, Any]) -> float:
     return min(samples)
 
 
-def _error(one: Mapping[str, Any], other: Mapping[str, Any], level: int) -> float:
-    """Largest difference over all outputs as a part of the allowed one."""
+def _error(
+    wanted: Mapping[str, Any], actual: Mapping[str, Any], other: Mapping[str, Any], level: int
+) -> float:
+    """Largest difference over all outputs as a part of the allowed one.
+
+    Args:
+        wanted, actual: Of both objects for the same inputs.
+        other: Of the first one for other inputs: says how far outputs move.
+        level: Optimization level.
+    """
     worst = 0.0
-    for name, wanted in one.items():
-        # each may be as far from the reference as that
-        allowed = 2 * tolerance_of(level) * _largest(wanted)
-        error = largest_error(np.asarray(other[name]), np.asarray(wanted))
+    for name, reference in wanted.items():
+        spread = largest_error(reference, other[name])
+        # each may be as far from the reference as `--verify` allows
+        allowed = 2 * allowed_output_error(reference, spread, level)
+        error = largest_error(actual[name], reference)
         if error:
-            worst = max(worst, error / allowed if allowed else np.inf)
-    return float(worst)
-
-
-def _largest(array: Any) -> float:
-    values = np.abs(np.asarray(array, np.float64))
-    values = values[np.isfinite(values)]
-    return float(values.max()) if values.size else 0.0
+            worst = max(worst, error / allowed if allowed else math.inf)
+    return worst

@@ -20,6 +20,7 @@ __all__ = [
     "Difference",
     "VerifyReport",
     "allowed_error",
+    "allowed_output_error",
     "largest_error",
     "tolerance_of",
     "verify_object",
@@ -100,6 +101,17 @@ def allowed_error(reference: np.ndarray, level: int) -> float:
     return tolerance_of(level) * _scale(reference, 0.0)
 
 
+def allowed_output_error(reference: np.ndarray, spread: float, level: int) -> float:
+    """The largest error that an output of a whole model may have; 0 for integers.
+
+    Args:
+        reference: What it should be.
+        spread: How far it moves: the largest difference from what other inputs give.
+        level: Optimization level.
+    """
+    return tolerance_of(level) * _scale(reference, spread)
+
+
 def verify_object(
     library: Path,
     graph: Graph,
@@ -128,7 +140,6 @@ def verify_object(
         UsageError: If an input does not fit.
         LreError: If the object cannot be loaded.
     """
-    tolerance = tolerance_of(level)
     with load(str(library), threads=threads) as engine:
         given = {**engine.random_inputs(SEED), **(dict(feeds) if feeds else {})}
         try:
@@ -143,11 +154,11 @@ def verify_object(
         for name, value, reference in zip(graph.output_names, graph.outputs, wanted):
             actual = to_logical(value, got[name])
             spread = largest_error(actual, to_logical(value, other[name]))
-            allowed = tolerance * _scale(reference, spread)
+            allowed = allowed_output_error(reference, spread, level)
             outputs.append(Difference(name, largest_error(actual, reference), allowed))
         if all(output.ok for output in outputs) and not every_kernel:
             return VerifyReport(tuple(outputs))
-        kernel = _first_difference(engine, graph, plan, given, logical, tolerance)
+        kernel = _first_difference(engine, graph, plan, given, logical, level)
     if kernel is None:
         return VerifyReport(tuple(outputs))
     return VerifyReport(tuple(outputs), *kernel)
@@ -196,7 +207,7 @@ def _first_difference(
     plan: Plan,
     given: Mapping[str, np.ndarray],
     logical: Arrays,
-    tolerance: float,
+    level: int,
 ) -> tuple[Difference, Node] | None:
     """Each kernel by itself: its reference on what it was really given."""
     left: dict[int, list[np.ndarray]] = {}
@@ -220,7 +231,7 @@ def _first_difference(
         for value, stored, reference in zip(node.outputs, left.pop(number), wanted):
             actual = known[value] = to_logical(value, stored)
             # a kernel's own arithmetic is much closer than a whole network's
-            allowed = tolerance * _scale(reference, 0.0)
+            allowed = allowed_error(reference, level)
             error = largest_error(actual, reference)
             note = "" if _pads_are_zero(value, stored, actual) else "pad lanes are not zero"
             difference = Difference(_describe(node, plan, number), error, allowed, note)
