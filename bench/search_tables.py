@@ -1,12 +1,13 @@
 """Twelve kernels whose whole spaces are measured, and kept as tables to replay searches on.
 
-    python bench/search_tables.py [NAME …] [--again | --more]
+    python bench/search_tables.py [NAME …] [--again | --more | --model]
 
 measures those that have no table, or (--again) all; --more measures the better points of the tables
-that there are once more, for when the machine was not ours alone. Every point is measured in two
-passes, minutes apart, and those that come near the best in a third; the least time counts. The
-default is measured with every batch: if it is slower than before, so may be the others, and the
-batch is done again.
+that there are once more, for when the machine was not ours alone; --model measures nothing, but
+gives the points the costs of the model of today, and the table its default.
+Every point is measured in two passes, minutes apart, and those that come near the best in a third;
+the least time counts. The default is measured with every batch: if it is slower than before, so may
+be the others, and the batch is done again.
 A table (bench/results/search/NAME.json) holds the space as it was: knobs, modelled costs and
 measured times, so replaying depends on no template and no machine.
 """
@@ -202,7 +203,11 @@ class Ruler:
         for at in range(0, len(left), BATCH):
             batch = left[at : at + BATCH]
             for point, now in zip(batch, self.times(batch), strict=True):
-                self._table.times[point] = min(self._table.times[point], now)
+                before = self._table.times[point]
+                if now > 0:
+                    self._table.times[point] = min(before, now) if before > 0 else now
+                elif math.isinf(before):
+                    self._table.times[point] = now
 
     def times(self, points: Sequence[int]) -> list[float]:
         """Microseconds of each, -1 for none; of the steadiest of the attempts."""
@@ -245,6 +250,26 @@ def measure_more(table: Table, measurer: Measurer) -> int:
     return ruler.again
 
 
+def model_anew(table: Table) -> None:
+    """Modelled costs of today for all points; the default is the best that the table has.
+
+    It was measured with the default of then. Today's may be none of its points: then the first of
+    the configs that come after it counts.
+    """
+    from leip.schedules.select import template
+    from leip.schedules.task import Task
+    from leip.schedules.x86.ranked import Ranked
+
+    made, task = template(table.template), Task.parse(table.task)
+    cost = made.model(task)
+    if cost is None or not isinstance(made, Ranked):
+        return
+    configs = [made.Config(**table.config(point)) for point in range(len(table.points))]
+    table.priors = [float(f"{cost(config):.5g}") for config in configs]
+    legal = {config: at for at, config in enumerate(configs) if table.times[at] > 0}
+    table.default = next(legal[config] for config in made.ranked(task) if config in legal)
+
+
 def within(table: Table, factor: float) -> list[int]:
     """The points whose times are at most so many times the best one."""
     best = min(table.seconds)
@@ -259,7 +284,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--again", action="store_true", help="also those that have a table")
     parser.add_argument("--more", action="store_true", help="another pass over the better points")
+    parser.add_argument("--model", action="store_true", help="modelled costs anew, no times")
     args = parser.parse_args()
+    if args.model:
+        for kernel in kernels():
+            if kernel.name in args.names or not args.names:
+                table = Table.load(kernel.name)
+                model_anew(table)
+                table.save(kernel.name)
+        return
     with WorkerPool(THREADS) as pool, TrialMeasurer(pool) as measurer:
         for kernel in kernels():
             wanted = kernel.name in args.names or not args.names

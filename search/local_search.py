@@ -40,12 +40,15 @@ class LocalSearch:
         self._features = np.array([space.features(n) for n in range(len(space))], dtype=np.float64)
         priors = np.array([space.prior(n) for n in range(len(space))], dtype=np.float64)
         self._priors = np.log(np.maximum(priors, 1e-12))
+        self._values = [frozenset(space.config(n).items()) for n in range(len(space))]
+        self._tried: set[tuple[str, object]] = set()  # values of knobs that were measured
 
     def tell(self, point: int, seconds: float) -> None:
         self._stale = 0 if seconds < self._best * GAIN else self._stale + 1
-        self._best = min(self._best, seconds)
         self._times[point] = seconds
+        self._best = min(self._times.values())  # a point that is told again may be slower now
         self._open.pop(point, None)
+        self._tried |= self._values[point]
 
     def propose(self, count: int) -> Sequence[int]:
         chosen: list[int] = []
@@ -90,9 +93,7 @@ class LocalSearch:
 
     def _untried(self) -> list[int]:
         """Open points with a value of some knob that was never measured."""
-        seen = self._features[list(self._times)]
-        new = np.all(self._features[:, None] != seen, axis=1).any(axis=1)
-        return [point for point in self._open if new[point]]
+        return [point for point in self._open if not self._values[point] <= self._tried]
 
     def _candidates(self) -> list[int]:
         """Open points: near the best ones, the model's favourites, and some from anywhere."""

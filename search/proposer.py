@@ -22,7 +22,11 @@ class Proposer(Protocol):
         ...
 
     def tell(self, point: int, seconds: float) -> None:
-        """A result; infinite if the point is no legal one or failed."""
+        """A result; infinite if the point is no legal one or failed.
+
+        A point may be told again: with the time that a challenge, where it ran in turns with the
+        best one, says is right.
+        """
         ...
 
 

@@ -22,6 +22,7 @@ WORTH = 0.99  # of the incumbent's time that a measured config must reach to cha
 # Standard deviations of the turns' median that a challenger's ratio must be below 1. Fewer than a
 # contest asks for: what wins here is judged again, as a part of the tuned object.
 DEVIATIONS = 2.0
+CHALLENGES = 2  # after a batch; more wait for the next one, or for the end
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class _State:
     proposer: CheckedProposer
     best: int  # the point that the task would be built with now
     seconds: dict[int, float] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)  # points that lost a challenge
     history: list[float] = field(default_factory=list)
     done: bool = False  # the proposer has nothing left
 
@@ -133,8 +135,24 @@ class _State:
             return
         if record.ratio > 0 and old in self.seconds:
             self.learn(new, self.seconds[old] * record.ratio)
+        elif record.ratio == 0 and not record.won:
+            self.learn(new, math.inf)  # it ran once and does not run again
+        elif record.ratio == 0 and old in self.seconds:
+            self.learn(old, math.inf)
         if record.won:
             self.best = new
+        else:
+            self.lost.add(new)
+
+    def challenger(self) -> int | None:
+        """The measured point that should run against the best; of an earlier run, perhaps."""
+        enough = self.best_seconds * WORTH
+        found = [
+            point
+            for point, seconds in self.seconds.items()
+            if point != self.best and point not in self.lost and seconds < enough
+        ]
+        return min(found, key=lambda point: (self.seconds[point], point), default=None)
 
     def seen(self) -> TaskState:
         size = len(self.seconds) if self.done else len(self.task.space)
@@ -204,6 +222,8 @@ class Tuner:
             if index is None:
                 break
             left -= self._turn(index, min(left, self._batch))
+        for index, state in enumerate(self._states):
+            self._challenges(index, len(state.seconds))
         return self.result(iterations - left, self._why_no_more() if left else "")
 
     def result(self, iterations: int = 0, ended: str = "") -> TuneResult:
@@ -255,9 +275,7 @@ class Tuner:
             )
             state.learn(point, record.seconds)
             self._observer.measured(index, record)
-        best = min(points, key=lambda point: (state.seconds[point], point))
-        if best != state.best and state.seconds[best] < state.best_seconds * WORTH:
-            self._challenge(index, best)
+        self._challenges(index, CHALLENGES)
         state.history.append(state.best_seconds)
         return len(points)
 
@@ -270,21 +288,28 @@ class Tuner:
             return first[:count]
         return list(state.proposer.propose(count))
 
+    def _challenges(self, index: int, most: int) -> None:
+        """Let points that were measured to be faster than the best one prove it, fastest first."""
+        for _ in range(most):
+            point = self._states[index].challenger()
+            if point is None:
+                return
+            self._challenge(index, point)
+
     def _challenge(self, index: int, point: int) -> None:
         """Run the incumbent and a point in turns; the point wins beyond the noise only."""
         state = self._states[index]
         space = state.task.space
-        if state.best_seconds == math.inf:
-            ratio, noise = 0.0, 0.0  # nothing to compare with: the incumbent does not run
-        else:
+        ratio, noise, won = 0.0, 0.0, True  # nothing to compare with: the incumbent does not run
+        if state.best_seconds < math.inf:
             trials = [self._trial(state, state.best), self._trial(state, point)]
             old, new = self._measurer.compare(trials)
-            if new.status is not Status.OK or not old.times:
-                state.learn(point, math.inf)  # it ran once and does not run again
-                return
-            ratios = [after / before for before, after in zip(old.times, new.times)]
-            ratio, noise = versus(ratios, DEVIATIONS)
-        won = ratio < 1.0 - noise
+            if new.status is not Status.OK:
+                won = False
+            elif old.status is Status.OK:
+                ratios = [after / before for before, after in zip(old.times, new.times)]
+                ratio, noise = versus(ratios, DEVIATIONS)
+                won = ratio < 1.0 - noise
         record = Challenge(
             task=space.task,
             template=space.template,

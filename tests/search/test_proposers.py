@@ -10,6 +10,7 @@ import pytest
 from synthetic_space import BEST, CONFIGS, bowl, space
 
 from leip.search import registry
+from leip.search.knob_space import TableSpace
 from leip.search.local_search import LocalSearch
 from leip.search.proposer import Proposer, ProposerFactory
 from leip.search.random_search import RandomSearch
@@ -93,3 +94,19 @@ def test_points_that_fail_are_no_end() -> None:
         for point in proposer.propose(4):
             proposer.tell(point, math.inf)
     assert len(proposer.propose(4)) == 4
+
+
+def test_every_value_of_every_knob_is_tried_soon_whatever_the_model_says() -> None:
+    """One of every batch has a value that was not tried; costs of the model are no values."""
+    seconds = {n: 1 + n / 100 for n in range(len(CONFIGS))}
+    priors = [seconds[n] for n in range(len(CONFIGS))]  # all different, and right
+    proposer = LocalSearch(TableSpace("bowl", "bowl__any", CONFIGS, CONFIGS[0], priors), 0)
+    proposer.tell(0, seconds[0])
+    seen = [0]
+    for _ in range(13):  # 5 + 5 + 2 values beside the default's, then no more
+        batch = list(proposer.propose(4))
+        for point in batch:
+            proposer.tell(point, seconds[point])
+        seen += batch
+    for name in ("a", "b", "order"):
+        assert {CONFIGS[n][name] for n in seen} == {config[name] for config in CONFIGS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from synthetic_space import BEST, CONFIGS, Pretended, Watch, bowl, space
@@ -100,7 +100,28 @@ class Fading(Pretended):
 def test_a_challenger_that_crashes_in_turns_is_out() -> None:
     watch = Watch()
     (found,) = tuner([task()], Fading(), watch).run(40).tasks
-    assert found.config == CONFIGS[0] and watch.of(Challenge) == []
+    assert found.config == CONFIGS[0] and watch.of(Challenge)
+
+    assert all(r.ratio == 0 and not r.won for r in watch.of(Challenge))  # type: ignore[union-attr]
+    again = tuner([task(known=tuple(r for _, r in watch.records))], Pretended(), Watch())
+    assert again.result().tasks[0].config == CONFIGS[0], "nor does it after the next start"
+
+
+class Flaky(Pretended):
+    """The default runs once only."""
+
+    def compare(self, trials: Sequence[Trial]) -> Sequence[Outcome]:
+        return [
+            Outcome(Status.CRASH, message="signal 11") if trial.config == CONFIGS[0] else outcome
+            for trial, outcome in zip(trials, super().compare(trials), strict=True)
+        ]
+
+
+def test_an_incumbent_that_crashes_in_turns_is_out() -> None:
+    watch = Watch()
+    (found,) = tuner([task()], Flaky(), watch).run(40).tasks
+    assert bowl(found.config) <= 1.03 * bowl(BEST)
+    assert found.default_seconds == math.inf
 
 
 def test_a_default_that_does_not_run_is_replaced_by_what_does() -> None:
@@ -175,3 +196,55 @@ def test_an_interrupt_leaves_what_was_found() -> None:
         running.run(100)
     (found,) = running.result().tasks
     assert found.measured == len(watch.of(Measurement))
+
+
+class Late(Watch):
+    """Stops a search after the measurement of a point, before it runs against the default."""
+
+    def measured(self, task: int, record: Measurement) -> None:
+        super().measured(task, record)
+        if record.config == BEST:
+            raise KeyboardInterrupt
+
+
+def test_a_win_that_was_measured_but_not_confirmed_is_confirmed_later() -> None:
+    watch = Late()
+    with pytest.raises(KeyboardInterrupt):
+        tuner([task(seeds=(BEST,))], Pretended(), watch).run(100)
+    assert watch.of(Challenge) == []
+    known = tuple(record for _, record in watch.records)
+    (found,) = tuner([task(known=known)], Pretended(), Watch()).run(4).tasks
+    assert found.config == BEST
+
+
+def test_wins_of_two_logs_run_against_each_other() -> None:
+    """The last one that won in the order of the files is not the best for that."""
+    good, fair = {"a": 8, "b": 4, "order": "rows"}, {"a": 2, "b": 8, "order": "rows"}
+    records: list[Measurement | Challenge] = []
+    for config in (BEST, good, fair):
+        seconds = (bowl(config),)
+        records.append(Measurement("bowl", "bowl__any", "s1", config, Status.OK, seconds))
+    default = bowl(CONFIGS[0])
+    records.insert(0, Measurement("bowl", "bowl__any", "s1", CONFIGS[0], Status.OK, (default,)))
+    for config in (BEST, fair):
+        ratio = bowl(config) / default
+        won = Challenge("bowl", "bowl__any", "s1", CONFIGS[0], config, ratio, 0.01, True)
+        records.append(won)
+    running = tuner([task(known=tuple(records))], Pretended(), Watch())
+    assert running.result().tasks[0].config == fair
+    assert running.run(1).tasks[0].config == BEST
+
+
+class Lucky(Pretended):
+    """Some point is measured far too fast; in turns it is not."""
+
+    def measure(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
+        for trial, outcome in zip(trials, super().measure(trials), strict=True):
+            lucky = trial.config == {"a": 1, "b": 1, "order": "tiles"}
+            yield Outcome(Status.OK, (1e-6,)) if lucky else outcome
+
+
+def test_the_second_best_of_a_batch_runs_if_the_best_loses() -> None:
+    seeds = ({"a": 1, "b": 1, "order": "tiles"}, BEST)
+    (found,) = tuner([task(seeds=seeds)], Lucky(), Watch()).run(3).tasks
+    assert found.config == BEST
