@@ -1,8 +1,9 @@
 """What a schedule template is.
 
 A template owns three things that decide each other: how a task is computed (its TE form), how that
-is scheduled, and how its constant operands are packed. It offers a space of configs, a default
-that is good without tuning, and `build`.
+is scheduled, and how its constant operands are packed. It offers a default config that is good
+without tuning, the few that are worth measuring by hand (`space`), all that a search chooses from
+(`points`), and `build`.
 
 There are three ways to say no. `NotApplicable(reason)`: the template cannot take this task.
 `InvalidConfig(reason)`: this point of the space is not a legal one. Anything else that is raised

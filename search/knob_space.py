@@ -1,4 +1,4 @@
-"""The space of a task that a template makes: its points, what lies beside them, what is known."""
+"""The space of a task that a template makes: its points, and what lies beside them."""
 
 from __future__ import annotations
 

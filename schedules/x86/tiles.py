@@ -50,7 +50,7 @@ REMOTE_BYTES_PER_CYCLE = 16.0  # lines that another core has changed, read by on
 # the third level that is not hidden behind arithmetic. In a model they mostly come from memory.
 WAITED, PREFETCHED = 1.3, 0.1
 NARROW = 1.1  # time of the same arithmetic in twice as many instructions of half the lanes
-SPILL = 2.0  # cost of a tile that needs twice the registers, for searches, which see such too
+SPILL = 2.0  # more cost of a tile that needs twice the registers, for searches, which see such too
 NOT_HIDDEN = 1 / 16  # of the time of a stream: arithmetic in front of it does not hide that much
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
 
