@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from .sources import source_of
 
 __all__ = ["History", "TaskHistory"]
 
-SEEDS = 3  # configs of tasks with the same anchor, the fastest of each
+SEEDS = 3  # configs of a task with the same anchor, the fastest of each
+MOST_SEEDS = 6  # of all such tasks together
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,12 @@ class History:
         return None
 
     def seeds(self, task: Task, template: Template) -> tuple[Config, ...]:
-        """Good configs of tasks that have the same anchor and another epilogue."""
-        seeds: list[Config] = []
+        """Good configs of tasks that have the same anchor and another epilogue.
+
+        First the best of every such task, then the second best, and few in all: each is measured
+        before the search has its own way.
+        """
+        ranks: list[list[Config]] = [[] for _ in range(SEEDS)]
         anchor = anchor_key(task)
         for key in self.texts:
             if key != task.key and self._anchor(key) == anchor:
@@ -152,8 +158,13 @@ class History:
                     and m.template == template.name
                 ]
                 good.sort(key=lambda m: m.seconds)
-                seeds += [m.config for m in good[:SEEDS] if m.config not in seeds]
-        return tuple(seeds)
+                for rank, measurement in zip(ranks, good, strict=False):
+                    rank.append(measurement.config)
+        seeds: list[Config] = []
+        for config in itertools.chain.from_iterable(ranks):
+            if config not in seeds:
+                seeds.append(config)
+        return tuple(seeds[:MOST_SEEDS])
 
     def _anchor(self, key: str) -> str:
         """The anchor of a task in the logs; "" if its text cannot be read."""

@@ -88,6 +88,16 @@ def test_the_same_anchor_with_another_epilogue_gives_seeds() -> None:
     assert known.seeds(task, select(task).template) == (FAST, SLOW)
 
 
+def test_of_many_such_tasks_the_best_come_first_and_few_in_all() -> None:
+    task = product("relu")
+    others = [product(name) for name in ("sigmoid", "tanh", "exp", "abs")]
+    records: list[Record] = [TaskText(other.key, other.text) for other in others]
+    for number, other in enumerate(others):
+        records += [measured(other, {"rows": 10 * number + n}, 1.0 + n) for n in range(5)]
+    rows = [config["rows"] for config in history(*records).seeds(task, select(task).template)]
+    assert rows == [0, 10, 20, 30, 1, 11]
+
+
 def test_a_verdict_counts_until_something_is_measured_for_its_graph() -> None:
     task = product("relu")
     verdict = Verdict("g", True, 1)
