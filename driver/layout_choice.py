@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..ir import levels
 from ..ir.dtypes import DType
@@ -22,6 +22,7 @@ from ..search.layouts import (
 )
 from ..search.measurer import Measurer
 from ..search.record import LayoutChoice, Status, TransformTime
+from ..search.sources import source_of
 from .recorder import Recorder, default_trial
 from .tuning import Job, Kernel, kernels_of
 
@@ -74,9 +75,19 @@ class _Choice:
             blocked=blocked_kernels(graph if default else chosen[best]),
             seconds={"default": usual, **{str(b): time for b, time in seconds.items()}},
             default=default,
+            sources=self._sources([*every, chosen[best]]),
         )
         self.recorder.append(choice)
         return choice
+
+    def _sources(self, graphs: Sequence[Graph]) -> dict[str, str]:
+        """By task, what its kernel depends on; of tasks that stand in all graphs nothing does."""
+        by_key = [{k.task.key: k for k in kernels_of(one, self.job.build)} for one in graphs]
+        common = set.intersection(*map(set, by_key))
+        kernels = {key: k for each in by_key for key, k in each.items() if key not in common}
+        for kernel in kernels.values():
+            self.recorder.describe(kernel.task)
+        return {key: source_of(k.template, k.task) for key, k in kernels.items()}
 
     def seconds(self, node: Node) -> float | None:
         """Measured seconds of a kernel as it stands, with its default config."""
@@ -87,8 +98,8 @@ class _Choice:
 
     def _look_up(self, task: Task) -> float | None:
         history = self.recorder.history
-        if task.key in history.transforms:
-            return history.transforms[task.key]
+        if _is_transform(task):
+            return history.transform(task)
         if task not in history:
             return None
         choice = select(task)
@@ -112,14 +123,16 @@ class _Choice:
     def _measure_transforms(self, graph: Graph) -> bool:
         """Measure those transforms of a graph that were not yet; whether there were any."""
         recorder = self.recorder
-        nodes = {self._task(node).key: node for node in transforms_of(graph)}
-        new = {key: n for key, n in nodes.items() if key not in recorder.history.transforms}
-        kernels = list(self._kernels(new.values()))
-        outcomes = self.measurer.measure([default_trial(kernel) for kernel in kernels])
-        for (key, node), outcome in zip(new.items(), outcomes):
+        kernels = {kernel.task.key: kernel for kernel in self._kernels(transforms_of(graph))}
+        new = [k for k in kernels.values() if recorder.history.transform(k.task) is None]
+        outcomes = self.measurer.measure([default_trial(kernel) for kernel in new])
+        for kernel, outcome in zip(new, outcomes):
             if outcome.status is Status.OK:
-                types = str(node.inputs[0].type), str(node.output.type)
-                recorder.append(TransformTime(key, *types, min(outcome.times)))
+                body = kernel.task.body
+                types = str(body.inputs[0].type), str(body.outputs[0].type)
+                source = source_of(kernel.template, kernel.task)
+                recorder.describe(kernel.task)
+                recorder.append(TransformTime(kernel.task.key, *types, min(outcome.times), source))
             recorder.say("layouts")
         self.known.clear()
         return bool(new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..schedules.task import Task
 from ..search.configs import config_of, text_of
 from ..search.history import History
 from ..search.log import LogContent, TuningLog
@@ -80,6 +81,12 @@ class Recorder:
         self.log.append(record)
         self.history.learn(record)
 
+    def describe(self, task: Task) -> None:
+        """Write the text of a task, if it does not stand in the log: records name its key only."""
+        if task.key not in self._texts:
+            self._texts.add(task.key)
+            self.log.append(TaskText(task.key, task.text))
+
     def measured(self, task: int, record: Measurement) -> None:
         """Of the tuner: a new measurement of one of its tasks."""
         kernel, status = self.tunable[task], self.status.tasks[task]
@@ -114,10 +121,7 @@ class Recorder:
                 self.say(phase)
 
     def _write(self, kernel: Kernel, record: Measurement) -> None:
-        task = kernel.task
-        if task.key not in self._texts:
-            self._texts.add(task.key)
-            self.log.append(TaskText(task.key, task.text))
+        self.describe(kernel.task)
         self.log.append(record)
         self.history.learn(record)
         self.status.done += 1

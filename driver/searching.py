@@ -38,6 +38,7 @@ from .tuning import (
     kernels_of,
     log_notes,
     override_of,
+    stale_layouts,
 )
 from .tuning_report import write_report
 
@@ -65,7 +66,8 @@ def search(job: Job) -> Tuned:
         check_target(log.content, job.build.target)
         recorder = Recorder(log, others, job.options.iterations or 0, job.watch)
         kernels = kernels_of(job.graph, job.build)
-        notes = log_notes([*others, log.content], kernels, job)
+        contents = [*others, log.content]
+        notes = log_notes(contents, kernels, job) + stale_layouts(contents, job)
         try:
             measurer = make_measurer(job)
             try:
@@ -192,8 +194,9 @@ def _proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorde
     """The tuned graph if its object wins against what would be built without this search."""
     rival, standing = "the defaults", Tuned(job.graph, {}, ())
     earlier = recorder.history.verdict(job.digest, ())
-    choice = recorder.history.layouts(job.digest)
-    proven = confirmed(job, earlier, choice) if earlier is not None and earlier.tuned else None
+    proven = None
+    if earlier is not None and earlier.tuned:
+        proven = confirmed(job, earlier, recorder.history.choices(job.digest))
     if proven is not None:
         rival, standing = "what an earlier search found", proven
     verdict = Verdict(

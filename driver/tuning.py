@@ -38,6 +38,7 @@ __all__ = [
     "log_notes",
     "override_of",
     "replay",
+    "stale_layouts",
 ]
 
 Watch = Callable[[SearchStatus], None]
@@ -130,7 +131,7 @@ def log_notes(contents: Sequence[LogContent], kernels: Sequence[Kernel], job: Jo
         history = History([content])
         found = [history.of(k.task, k.template) for k in kernels]
         known = sum(bool(h.known) for h in found)
-        stale = sum(h.stale for h in found)
+        stale = sum(h.stale for h in found) + history.stale_transforms
         header, build = content.header, job.build
         if (header.threads, header.level) != (build.threads, build.level) and content.records:
             notes.append(
@@ -151,6 +152,19 @@ def log_notes(contents: Sequence[LogContent], kernels: Sequence[Kernel], job: Jo
     return notes
 
 
+def stale_layouts(contents: Sequence[LogContent], job: Job) -> list[str]:
+    """What is to be said of choices of layouts that do not hold any more."""
+    notes = []
+    for content in contents:
+        history = History([content])
+        if history.choices(job.digest) and history.layouts(job.digest) is None:
+            notes.append(
+                f"{content.path}: its choice of layouts stays unused, because the templates that "
+                "made the kernels it goes by have changed since"
+            )
+    return notes
+
+
 def replay(job: Job) -> Tuned:
     """What the logs say, without measuring anything: `iterations:0`."""
     own = job.logs.own
@@ -165,8 +179,11 @@ def replay(job: Job) -> Tuned:
     if verdict is not None and not verdict.tuned:
         notes.append(f"built with the templates' defaults, as the log says: {verdict.message}")
         return Tuned(job.graph, {}, tuple(notes))
-    if verdict is not None and (tuned := confirmed(job, verdict, choice)) is not None:
-        return replace(tuned, notes=tuple(notes))
+    if verdict is not None:
+        tuned = confirmed(job, verdict, history.choices(job.digest))
+        if tuned is not None:
+            return replace(tuned, notes=tuple(notes))
+    notes += stale_layouts(contents, job)
     overrides = {}
     for kernel in kernels:
         best = history.of(kernel.task, kernel.template).best
@@ -179,16 +196,26 @@ def replay(job: Job) -> Tuned:
     return Tuned(graph, overrides, tuple(notes))
 
 
-def confirmed(job: Job, verdict: Verdict, choice: LayoutChoice | None) -> Tuned | None:
+def confirmed(job: Job, verdict: Verdict, choices: Sequence[LayoutChoice]) -> Tuned | None:
     """What a verdict said to be faster; None if it is of a template or layouts that have changed.
 
     A short search has no iterations left for the choice of layouts; a longer one makes it later,
-    and what was faster before that is to be had in the default ones only.
+    and what was faster before that is to be had in the default ones only. A choice that does not
+    hold any more, as some template has changed, gives the layouts of a verdict nevertheless: that
+    holds as long as the kernels that stand there are what they were.
     """
-    for graph in (apply_layouts(job, choice), job.graph):
-        if verdict.layouts == job.digest_of(graph):
-            overrides = _overrides(verdict, kernels_of(graph, job.build))
-            return None if overrides is None else Tuned(graph, overrides, ())
+    for choice in (*choices, None):
+        graph = apply_layouts(job, choice)
+        if verdict.layouts != job.digest_of(graph):
+            continue
+        kernels = kernels_of(graph, job.build)
+        if choice is not None and not choice.default:
+            usual = {kernel.task.key for kernel in kernels_of(job.graph, job.build)}
+            relaid = [kernel for kernel in kernels if kernel.task.key not in usual]
+            if any(choice.sources.get(k.task.key) != source_of(k.template, k.task) for k in relaid):
+                return None
+        overrides = _overrides(verdict, kernels)
+        return None if overrides is None else Tuned(graph, overrides, ())
     return None
 
 

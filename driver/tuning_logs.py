@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import LeipError, UsageError
 from ..schedules.template import config_text
 from ..search.log import TuningLog, read_log, write_log
-from ..search.record import Challenge, Measurement, Record, Status, TaskText, Verdict
+from ..search.record import (
+    Challenge,
+    LayoutChoice,
+    Measurement,
+    Record,
+    Status,
+    TaskText,
+    TransformTime,
+    Verdict,
+)
 from .reports import TaskRow, TuningLogReport
 
 if TYPE_CHECKING:
@@ -161,25 +170,77 @@ def _once(records: Sequence[Record]) -> list[Record]:
 
 
 def _without_stale(records: Sequence[Record]) -> list[Record]:
-    from ..schedules.select import templates
-    from ..search.sources import source_of
+    from ..search.history import History
 
-    by_name = {template.name: template for template in templates()}
-    tasks = {r.task: _parsed(r.text) for r in records if isinstance(r, TaskText)}
-    sources: dict[tuple[str, str], str] = {}
+    today = _Today(records)
+    history = History([])
+    for record in records:
+        history.learn(record)
+    needed = {id(choice) for choice in _needed(records, today)}
 
-    def is_stale(record: Record) -> bool:
-        if not isinstance(record, Measurement | Challenge):
-            return False
-        template, task = by_name.get(record.template), tasks.get(record.task)
+    def holds(record: Record) -> bool:
+        if isinstance(record, Measurement | Challenge):
+            return today.is_source(record.source, record.task, record.template)
+        if isinstance(record, TransformTime):
+            return history.transform_holds(record)
+        if isinstance(record, LayoutChoice) and id(record) not in needed:
+            return history.holds(record) or not today.strange.isdisjoint(record.sources)
+        return True
+
+    return [record for record in records if holds(record)]
+
+
+class _Today:
+    """What records would depend on if they were made today.
+
+    Attributes:
+        strange: Tasks that templates made which are not here: of a plugin that was not given.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        from ..schedules.select import templates
+
+        self._templates = {template.name: template for template in templates()}
+        self._tasks = {r.task: _parsed(r.text) for r in records if isinstance(r, TaskText)}
+        self._sources: dict[tuple[str, str], str] = {}
+        measured = [r for r in records if isinstance(r, Measurement)]
+        self.strange = {r.task for r in measured if r.template not in self._templates}
+
+    def is_source(self, source: str, key: str, name: str) -> bool:
+        """Whether that is the source of a task and a template; also if one of them is not here."""
+        from ..search.sources import source_of
+
+        template, task = self._templates.get(name), self._tasks.get(key)
         if template is None or task is None:
-            return False
-        key = (record.task, record.template)
-        if key not in sources:
-            sources[key] = source_of(template, task)
-        return record.source != sources[key]
+            return True
+        if (key, name) not in self._sources:
+            self._sources[key, name] = source_of(template, task)
+        return source == self._sources[key, name]
 
-    return [record for record in records if not is_stale(record)]
+    def good(self, verdict: Verdict) -> bool:
+        """Whether a verdict gives configs that are of use."""
+        names = {key: text.partition("{")[0] for key, text in verdict.configs.items()}
+        return verdict.tuned and all(
+            self.is_source(verdict.sources.get(key, ""), key, name) for key, name in names.items()
+        )
+
+
+def _needed(records: Sequence[Record], today: _Today) -> Iterator[LayoutChoice]:
+    """Choices of layouts that verdicts were given for: what they say is to be had there only."""
+    for last in {r.graph: r for r in records if isinstance(r, Verdict)}.values():
+        choice = None
+        for record in records:
+            if isinstance(record, LayoutChoice) and record.graph == last.graph:
+                choice = record
+            elif isinstance(record, Verdict) and record.layouts == last.layouts:
+                break
+        if choice is not None and last.layouts != last.graph and today.good(last):
+            # the last of those that say the same
+            yield [r for r in records if isinstance(r, LayoutChoice) and _same(r, choice)][-1]
+
+
+def _same(one: LayoutChoice, other: LayoutChoice) -> bool:
+    return (one.graph, one.block, one.blocked) == (other.graph, other.block, other.blocked)
 
 
 def _fastest(records: Sequence[Record], keep: int) -> list[Record]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import LeipError
+from ..schedules.select import select
 from ..schedules.task import Task
 from ..schedules.template import Template
 from .anchor import anchor_key
@@ -84,14 +85,14 @@ class History:
 
     Attributes:
         texts: Of the tasks, by key.
-        transforms: Seconds of layout transforms, by the key of their task.
     """
 
     def __init__(self, contents: Sequence[LogContent]) -> None:
         self._records: list[Record] = []
         self._by_task: dict[str, list[Measurement | Challenge]] = defaultdict(list)
         self.texts: dict[str, str] = {}
-        self.transforms: dict[str, float] = {}
+        self._transforms: dict[str, TransformTime] = {}
+        self._sources: dict[str, str] = {}
         self._anchors: dict[str, str] = {}
         for content in contents:
             for record in content.records:
@@ -105,7 +106,7 @@ class History:
         elif isinstance(record, TaskText):
             self.texts[record.task] = record.text
         elif isinstance(record, TransformTime):
-            self.transforms[record.task] = record.seconds
+            self._transforms[record.task] = record
 
     def of(self, task: Task, template: Template) -> TaskHistory:
         """What is known of a task that this template makes."""
@@ -116,19 +117,38 @@ class History:
         stale = sum(isinstance(m, Measurement) for m, good in zip(found, holds) if not good)
         return TaskHistory(known, stale)
 
+    def transform(self, task: Task) -> float | None:
+        """Seconds of a layout transform; None if not known, or if its template has changed."""
+        record = self._transforms.get(task.key)
+        if record is None or record.code != source_of(select(task).template, task):
+            return None
+        return record.seconds
+
+    @property
+    def stale_transforms(self) -> int:
+        """How many times of layout transforms do not hold, as their templates have changed."""
+        return sum(not self.transform_holds(record) for record in self._transforms.values())
+
+    def transform_holds(self, record: TransformTime) -> bool:
+        """Whether a layout transform would be made the same way today."""
+        return bool(record.code) and record.code == self._source(record.task)
+
     def __contains__(self, task: Task) -> bool:
         return task.key in self._by_task
 
     def layouts(self, graph: str) -> LayoutChoice | None:
-        """The last choice of layouts for a graph."""
-        return next(
-            (
-                r
-                for r in reversed(self._records)
-                if isinstance(r, LayoutChoice) and r.graph == graph
-            ),
-            None,
-        )
+        """The last choice of layouts for a graph that holds."""
+        return next(filter(self.holds, self.choices(graph)), None)
+
+    def choices(self, graph: str) -> tuple[LayoutChoice, ...]:
+        """All choices of layouts for a graph, the last one first, those that do not hold too."""
+        made = [r for r in self._records if isinstance(r, LayoutChoice) and r.graph == graph]
+        return tuple(reversed(made))
+
+    def holds(self, choice: LayoutChoice) -> bool:
+        """Whether all kernels that a choice was measured with would be made the same way today."""
+        sources = choice.sources.items()
+        return bool(sources) and all(self._source(key) == source for key, source in sources)
 
     def verdict(self, graph: str, tasks: Sequence[str]) -> Verdict | None:
         """The last verdict on a graph; None if one of its tasks was measured after it."""
@@ -165,6 +185,16 @@ class History:
             if config not in seeds:
                 seeds.append(config)
         return tuple(seeds[:MOST_SEEDS])
+
+    def _source(self, key: str) -> str:
+        """The hash of what makes a task's default today; "" if its text cannot be read."""
+        if key not in self._sources and key in self.texts:
+            try:
+                task = Task.parse(self.texts[key])
+                self._sources[key] = source_of(select(task).template, task)
+            except (LeipError, ValueError):  # of an op that is not there, or another version's
+                self._sources[key] = ""
+        return self._sources.get(key, "")
 
     def _anchor(self, key: str) -> str:
         """The anchor of a task in the logs; "" if its text cannot be read."""

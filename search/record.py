@@ -143,7 +143,7 @@ class Challenge:
 
 @dataclass(frozen=True)
 class TaskText:
-    """The readable text of a task, once per log and before its first measurement."""
+    """The readable text of a task, once per log and before the first record that names it."""
 
     task: str
     text: str
@@ -157,12 +157,14 @@ class TransformTime:
         task: Key of the transform's task.
         source, target: Texts of both types.
         seconds: The least time of a run.
+        code: Hash of the sources that the transform's kernel depends on; "" if it is not known.
     """
 
     task: str
     source: str
     target: str
     seconds: float
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ class LayoutChoice:
         blocked: Names of the kernels' first results that work on blocked images.
         seconds: Time of the whole graph by block, measured where it was, else modelled.
         default: Whether this is what the graph gets without a search.
+        sources: By task, the hash of the sources that its kernel depends on: of all that stand in
+            some of the layouts that were compared, and not in all.
     """
 
     graph: str
@@ -182,6 +186,7 @@ class LayoutChoice:
     blocked: tuple[str, ...]
     seconds: Mapping[str, float]
     default: bool
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

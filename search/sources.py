@@ -13,31 +13,55 @@ from ..schedules import compute
 from ..schedules.task import Task
 from ..schedules.template import Template
 
-__all__ = ["source_of"]
+__all__ = ["source_files", "source_of"]
 
 _PACKAGE = compute.__name__.rpartition(".")[0]  # leip.schedules
 _ROOT = _PACKAGE.rpartition(".")[0]
 # how every scheduled kernel becomes an object file
-_ALWAYS = ("codegen/kernel_object.py", "codegen/lowering.py")
+_ALWAYS = (f"{_ROOT}.codegen.kernel_object", f"{_ROOT}.codegen.lowering")
 
 
 def source_of(template: Template, task: Task) -> str:
     """Hash, in hex, of the sources that a task's kernel depends on if this template makes it.
 
-    These are the template's own module and the computes of the task's ops, with all modules of
-    `schedules/` that they import, directly or not; for those of plugins, the plugin's file.
+    See `source_files`.
     """
+    return _digest(_modules(template, task))
+
+
+def source_files(template: Template, task: Task) -> tuple[Path, ...]:
+    """The files whose hash that is.
+
+    These are the template's own module and the computes of the task's ops, and what makes an object
+    file of every kernel, with all modules of `schedules/` that they import, directly or not; for
+    those of plugins, the plugin's file.
+    """
+    return tuple(_files(_modules(template, task)).values())
+
+
+def _modules(template: Template, task: Task) -> frozenset[str]:
     modules = {type(template).__module__}
     modules |= {
         compute.compute_of(n.op).__module__ for n in task.nodes if compute.has_compute(n.op)
     }
-    return _digest(frozenset(modules))
+    return frozenset(modules)
 
 
 @functools.cache
 def _digest(modules: frozenset[str]) -> str:
+    digest = hashlib.sha256()
+    for name, path in _files(modules).items():
+        # the name of a plugin's module depends on where its file stands
+        known = _is_ours(name) or name in _ALWAYS
+        digest.update((name if known else "plugin").encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _files(modules: frozenset[str]) -> dict[str, Path]:
+    """The files of modules and of those that they import, by name, in the order of names."""
     files: dict[str, Path] = {}
-    waiting = sorted(modules)
+    waiting = sorted({*modules, *_ALWAYS})
     while waiting:
         name = waiting.pop()
         path = _file(name)
@@ -45,15 +69,7 @@ def _digest(modules: frozenset[str]) -> str:
             continue
         files[name] = path
         waiting += [found for found in _imports(name, path) if _is_ours(found)]
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        # the name of a plugin's module depends on where its file stands
-        digest.update((name if _is_ours(name) else "plugin").encode() + b"\0")
-        digest.update(files[name].read_bytes() + b"\0")
-    for always in _ALWAYS:
-        digest.update((root / always).read_bytes() + b"\0")
-    return digest.hexdigest()
+    return dict(sorted(files.items()))
 
 
 def _is_ours(module: str) -> bool:
@@ -62,7 +78,7 @@ def _is_ours(module: str) -> bool:
 
 def _file(module: str) -> Path | None:
     """The file of a module; None if it is none that a kernel depends on."""
-    if not _is_ours(module):
+    if not _is_ours(module) and module not in _ALWAYS:
         loaded = getattr(sys.modules.get(module), "__file__", None)
         return Path(loaded) if loaded else None
     path = Path(__file__).parent.parent.joinpath(*module.split(".")[len(_ROOT.split(".")) :])

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,32 @@ def test_records_of_a_changed_template_stay_unused(outside: Tuning) -> None:
     assert left != mine[0]["source"]
 
 
+def layout_lines(tuning: Tuning) -> list[dict[str, Any]]:
+    return [line for line in tuning.lines()[1:] if line["kind"] == "layouts"]
+
+
+def test_layouts_of_a_changed_template_are_chosen_anew(outside: Tuning) -> None:
+    template = TEMPLATE.replace('"matmul"', '"conv"')
+    plugin = outside.cli.folder / "mine.py"
+    plugin.write_text(template)
+    outside(60, "OUT", "--plugin", plugin)
+    (old,) = layout_lines(outside)
+    assert "choice of layouts" not in outside(0, "OUT", "--plugin", plugin)
+    plugin.write_text(template.replace("whatever the number is", "always"))
+    unused = "its choice of layouts stays unused, because the templates"
+    assert unused in outside(0, "OUT", "--plugin", plugin)
+    assert unused in outside(60, "OUT", "--plugin", plugin)
+    first, new = layout_lines(outside)
+    assert first == old and new["sources"].keys() == old["sources"].keys()
+    assert new["sources"] != old["sources"]
+    assert "choice of layouts" not in outside(60, "OUT", "--plugin", plugin)
+    assert layout_lines(outside) == [old, new]
+    outside.cli("tune-log", "prune", outside.log(), "--plugin", plugin)
+    assert layout_lines(outside) == [new]
+    outside.cli("tune-log", "prune", outside.log())  # of a template that is not there
+    assert layout_lines(outside) == [new]
+
+
 # --- parts of one's own, tools --------------------------------------------------------------------
 
 BACKWARDS = '''
@@ -421,6 +448,24 @@ def test_workers_die_with_a_killed_search(cli: Cli, model: Path) -> None:
     assert len(read_log(log).measurements) >= 2
 
 
+def wide(folder: Path) -> Path:
+    """A model whose layouts matter: its images have many channels."""
+    b = builders.Builder("wide")
+    x = b.node("Relu", b.conv(b.conv("image", (64, 64), 3, pad=1), (64, 64), 3, pad=1))
+    kind = builders.TensorProto.FLOAT
+    made = b.finish([("image", kind, [1, 64, 32, 32])], [(x, "y", kind, [1, 64, 32, 32])])
+    return builders.save(made, folder / "wide.onnx")
+
+
+def changed(tuning: Tuning, kind: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change all records of a kind in the log of OUT."""
+    head, *lines = tuning.lines()
+    for line in lines:
+        if line["kind"] == kind:
+            change(line)
+    tuning.log().write_text("".join(json.dumps(line) + "\n" for line in [head, *lines]))
+
+
 def test_transforms_of_the_default_layouts_are_measured_too(tuning: Tuning, tmp_path: Path) -> None:
     """Modelled ones would be held against the measured ones of other layouts."""
     fake = runpy.run_path(str(FAKE))["Fake"]
@@ -430,12 +475,56 @@ def test_transforms_of_the_default_layouts_are_measured_too(tuning: Tuning, tmp_
             return Outcome(Status.OK, (1e-3 if "layout_transform" in trial.task_text else 1e-5,))
 
     register_search(measurer=SlowTransforms)
-    b = builders.Builder("wide")
-    x = b.node("Relu", b.conv(b.conv("image", (64, 64), 3, pad=1), (64, 64), 3, pad=1))
-    kind = builders.TensorProto.FLOAT
-    made = b.finish([("image", kind, [1, 64, 32, 32])], [(x, "y", kind, [1, 64, 32, 32])])
-    tuning.model = builders.save(made, tmp_path / "wide.onnx")
+    tuning.model = wide(tmp_path)
     tuning(30)
-    (choice,) = (line for line in tuning.lines()[1:] if line["kind"] == "layouts")
+    (choice,) = layout_lines(tuning)
     assert not choice["default"] and choice["blocked"] == []
     assert choice["seconds"]["default"] >= 2e-3
+    changed(tuning, "layouts", lambda line: line.update(sources={}))
+    changed(tuning, "transform", lambda line: line.update(code="older"))
+    before = sum(line.get("kind") == "transform" for line in tuning.lines())
+    text = tuning(30)
+    assert f"{before} measurements stay unused" in text and "choice of layouts stays unused" in text
+    assert len(layout_lines(tuning)) == 2
+    again = sum(line.get("kind") == "transform" for line in tuning.lines())
+    assert before > 0 and again == 2 * before
+    tuning.cli("tune-log", "prune", tuning.log())
+    assert sum(line.get("kind") == "transform" for line in tuning.lines()) == before
+
+
+def test_a_verdict_keeps_its_layouts_while_its_own_kernels_are_the_same(
+    tuning: Tuning, tmp_path: Path
+) -> None:
+    """What has changed since is a template that the other layouts need."""
+    fake = runpy.run_path(str(FAKE))["Fake"]
+
+    class SlowTransforms(fake):  # type: ignore[misc, valid-type]
+        def outcome(self, trial: Trial) -> Outcome:
+            return Outcome(Status.OK, (1e-3 if "layout_transform" in trial.task_text else 1e-5,))
+
+    register_search(measurer=SlowTransforms)
+    tuning.model = wide(tmp_path)
+    assert "tuned: 10.0% faster" in tuning(30)
+    assert "was not compared" not in tuning(0)
+    built, log = tuning.object(), tuning.log().read_bytes()
+    texts = {line["task"]: line["text"] for line in tuning.lines() if line.get("kind") == "task"}
+
+    def outdate(blocked: bool) -> None:
+        def change(line: dict[str, Any]) -> None:
+            for key in line["sources"]:
+                if ("@NCHW" in texts[key]) == blocked:
+                    line["sources"][key] = "older"
+
+        changed(tuning, "layouts", change)
+
+    outdate(blocked=True)
+    assert "stays unused" not in tuning(0) and tuning.object() == built
+    tuning.cli("tune-log", "prune", tuning.log())
+    assert len(layout_lines(tuning)) == 1
+    tuning(0)
+    assert tuning.object() == built
+    tuning.log().write_bytes(log)
+    outdate(blocked=False)
+    text = tuning(0)
+    assert "choice of layouts stays unused" in text and "was not compared" in text
+    assert tuning.object() != built

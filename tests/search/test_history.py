@@ -6,7 +6,7 @@ from pathlib import Path
 
 import leip
 from leip.ir import parse_graph
-from leip.schedules.select import select
+from leip.schedules.select import GENERIC, select, template
 from leip.schedules.task import Task
 from leip.search.anchor import anchor_key
 from leip.search.curves import curves
@@ -21,7 +21,7 @@ from leip.search.record import (
     TaskText,
     Verdict,
 )
-from leip.search.sources import source_of
+from leip.search.sources import source_files, source_of
 
 HEADER = Header("m", "h", "t", 1, 3, {}, "", "", "")
 FAST, SLOW = {"rows": 1}, {"rows": 2}
@@ -40,15 +40,15 @@ def product(epilogue: str, columns: int = 64) -> Task:
 
 
 def measured(task: Task, config: dict[str, int], seconds: float, source: str = "") -> Measurement:
-    template = select(task).template
-    source = source or source_of(template, task)
-    return Measurement(task.key, template.name, source, config, Status.OK, (seconds,))
+    made_by = select(task).template
+    source = source or source_of(made_by, task)
+    return Measurement(task.key, made_by.name, source, config, Status.OK, (seconds,))
 
 
 def won(task: Task, ratio: float) -> Challenge:
-    template = select(task).template
-    source = source_of(template, task)
-    return Challenge(task.key, template.name, source, SLOW, FAST, ratio, 0.01, True)
+    made_by = select(task).template
+    source = source_of(made_by, task)
+    return Challenge(task.key, made_by.name, source, SLOW, FAST, ratio, 0.01, True)
 
 
 def history(*records: Record) -> History:
@@ -96,6 +96,17 @@ def test_of_many_such_tasks_the_best_come_first_and_few_in_all() -> None:
         records += [measured(other, {"rows": 10 * number + n}, 1.0 + n) for n in range(5)]
     rows = [config["rows"] for config in history(*records).seeds(task, select(task).template)]
     assert rows == [0, 10, 20, 30, 1, 11]
+
+
+def test_what_a_kernel_depends_on() -> None:
+    """Its template and computes, what makes the object file, and all schedules that these need."""
+    root = Path(leip.__file__).parent
+    task = product("relu")
+    for made_by in (select(task).template, template(GENERIC)):
+        files = {path.relative_to(root).as_posix() for path in source_files(made_by, task)}
+        assert {"schedules/compute/matmul.py", "schedules/task.py"} < files
+        assert {"codegen/lowering.py", "codegen/kernel_object.py"} < files
+        assert "schedules/rewrite.py" in files  # the lowering needs it
 
 
 def test_a_verdict_counts_until_something_is_measured_for_its_graph() -> None:

@@ -34,8 +34,8 @@ RECORDS: list[Record] = [
     TaskText("k", "leip.task/1\n…"),
     OK,
     BAD,
-    TransformTime("t", "f32[1,8,4,4]", "f32[1,8,4,4]@NCHW8c", 1.5e-6),
-    LayoutChoice("g", 16, ("a", "b"), {"1": 2.0, "16": 1.0}, True),
+    TransformTime("t", "f32[1,8,4,4]", "f32[1,8,4,4]@NCHW8c", 1.5e-6, "s"),
+    LayoutChoice("g", 16, ("a", "b"), {"1": 2.0, "16": 1.0}, True, {"k": "s"}),
     Verdict("g", True, 2, {"k": "conv{a=1}"}, {"k": "s"}, "g", 1.0, 0.9, 0.9, "", "t"),
 ]
 
