@@ -135,15 +135,44 @@ class TrialMeasurer:
             self._clean()
 
     def compare(self, trials: Sequence[Trial]) -> Sequence[Outcome]:
-        """The rounds of all trials in turns; as many for each."""
+        """The rounds of all trials in turns; as many for each.
+
+        If one fails, the others are measured by themselves.
+        """
         outcomes, kernels = self._build(trials)
         try:
-            if outcomes:
-                none = Outcome(Status.INVALID, message="what it is compared with cannot be built")
-                return [outcomes.get(index, none) for index in range(len(trials))]
-            return self._run(trials, [kernels[index] for index in range(len(trials))])
+            if not outcomes:
+                together = self._run(trials, list(kernels.values()))
+                if all(outcome.status is Status.OK for outcome in together):
+                    return together
+                outcomes = dict(enumerate(together))
+            return self._apart(trials, kernels, outcomes)
         finally:
             self._clean()
+
+    def _apart(
+        self,
+        trials: Sequence[Trial],
+        kernels: Mapping[int, TrialKernel],
+        outcomes: Mapping[int, Outcome],
+    ) -> list[Outcome]:
+        """Whose fault a failure was; those that are not to blame are measured.
+
+        Args:
+            trials: What was to run in turns.
+            kernels: Those that could be built.
+            outcomes: How trials failed; all in the same way where it is not known whose fault it is.
+        """
+        known = {n: one for n, one in outcomes.items() if one.status is not Status.OK}
+        unclear = len(known) == len(trials) and len(kernels) == len(trials)
+        alone = {
+            index: self._run([trials[index]], [kernel])[0]
+            for index, kernel in kernels.items()
+            if unclear or index not in known
+        }
+        if unclear and all(outcome.status is Status.OK for outcome in alone.values()):
+            alone = {}  # it happens to them together, or not always
+        return [alone[n] if n in alone else known[n] for n in range(len(trials))]
 
     # --- building -----------------------------------------------------------------------------
 
@@ -268,7 +297,7 @@ def _refused(failed: Failed) -> Outcome:
 
 
 def _outcome(result: Result) -> Outcome:
-    if result.times:
+    if result.times or not result.message:
         return Outcome(Status.OK, result.times)
     status = Status.WRONG_RESULT if result.wrong else Status.CRASH
     return Outcome(status, message=result.message[:MESSAGE])

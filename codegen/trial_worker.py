@@ -14,7 +14,8 @@ import resource
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -98,7 +99,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """Times of the rounds in seconds, or why there are none; `wrong`: it ran, and wrongly."""
+    """Times of the rounds in seconds, or why there are none; `wrong`: it ran, and wrongly.
+
+    Neither times nor a message: another one failed that it was to run in turns with.
+    """
 
     times: tuple[float, ...] = ()
     message: str = ""
@@ -137,7 +141,13 @@ _CODES = {"i": 0, "u": 1, "f": 2, "b": 6}  # DLPack's, by numpy's kind
 
 
 class _Failure(Exception):
-    """A kernel did not do what it should; the message says what."""
+    """A kernel did not do what it should; the message says what.
+
+    Attributes:
+        entry: Of the kernel; "" if it is not known.
+    """
+
+    entry = ""
 
 
 class _Wrong(_Failure):
@@ -282,9 +292,10 @@ class _Subject:
         copies = max(1, self._run.copies)
         n_args = len(self._run.inputs) + len(self._run.outputs)
         first, self._at = self._at, (self._at + count) % copies
-        return self._loaded.call(
-            self._kernel, self._args, n_args, copies, first, count, self._run.serial
-        )
+        with self._blamed():
+            return self._loaded.call(
+                self._kernel, self._args, n_args, copies, first, count, self._run.serial
+            )
 
     def poison(self) -> None:
         """Fill the results with what no kernel writes: NaN, and odd numbers."""
@@ -293,6 +304,10 @@ class _Subject:
 
     def check(self) -> None:
         """Compare the results with what is expected. Raises _Wrong."""
+        with self._blamed():
+            self._check()
+
+    def _check(self) -> None:
         for operand, result in zip(self._run.outputs, self._results, strict=True):
             wanted = np.fromfile(operand.path, operand.dtype.numpy)
             error = largest_error(result.view(operand.dtype.numpy), wanted)
@@ -302,6 +317,15 @@ class _Subject:
                 pads = np.fromfile(operand.pads, np.bool_)
                 if np.any(result.view(operand.dtype.numpy)[pads] != 0):
                     raise _Wrong("pad lanes are not zero")
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """What fails meanwhile is this kernel's fault."""
+        try:
+            yield
+        except _Failure as failure:
+            failure.entry = self._run.entry
+            raise
 
     def first(self) -> float:
         """Run it once and check it; the time of the next call. Raises _Failure."""
@@ -421,8 +445,8 @@ class _Server:
         except (MemoryError, OSError) as error:
             return [Result(message=f"out of memory: {error}")] * len(runs)
         except _Failure as failure:
-            wrong = isinstance(failure, _Wrong)
-            return [Result(message=str(failure), wrong=wrong)] * len(runs)
+            failed = Result(message=str(failure), wrong=isinstance(failure, _Wrong))
+            return [failed if failure.entry in ("", run.entry) else Result() for run in runs]
 
 
 def _limit_memory(more: int) -> None:

@@ -55,7 +55,9 @@ class Measurer(Protocol):
     def compare(self, trials: Sequence[Trial]) -> Sequence[Outcome]:
         """Like `measure`, the runs of all trials interleaved: for incumbent against challenger.
 
-        Time `i` of each outcome belongs to the same turn.
+        Time `i` of each outcome belongs to the same turn. If a trial fails, its outcome alone says
+        so; the others are OK, with times of their own that are no turns. Only if it cannot be told
+        which trial it was, all get that failure.
         """
         ...
 

@@ -16,6 +16,7 @@ import pytest
 from leip.codegen.kernel_build import WorkerPool
 from leip.codegen.resolver import resolve
 from leip.codegen.trial import TrialLimits, TrialMeasurer
+from leip.codegen.trial_worker import Result, Run
 from leip.errors import OutputError, TargetError
 from leip.ir.parse import parse_graph
 from leip.schedules import select
@@ -104,10 +105,49 @@ def test_comparing_runs_both_in_turns(measurer: TrialMeasurer) -> None:
     assert len(right.times) == len(slow.times) >= 4
 
 
-def test_comparing_with_what_cannot_be_built_gives_no_times(measurer: TrialMeasurer) -> None:
-    right, bad = measurer.compare([trial(does="right"), trial(does="refuse")])
-    assert right.times == bad.times == ()
-    assert bad.status is Status.INVALID and "no legal one" in bad.message
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("does", "status", "said"),
+    [
+        ("refuse", Status.INVALID, "no legal one"),
+        ("wrong", Status.WRONG_RESULT, "largest error 1.000e+00"),
+        ("crash", Status.CRASH, "signal 11"),
+        ("hang", Status.TIMEOUT, "no end after 3 s"),
+        ("allocate", Status.CRASH, "signal 11"),
+    ],
+)
+def test_comparing_says_which_one_fails(
+    measurer: TrialMeasurer, does: str, status: Status, said: str, first: bool
+) -> None:
+    """The other one is measured."""
+    trials = [trial(does=does), trial(does="right")]
+    outcomes = measurer.compare(trials if first else trials[::-1])
+    bad, right = outcomes if first else outcomes[::-1]
+    assert (bad.status, bad.times) == (status, ()) and said in bad.message
+    assert right.status is Status.OK and all(0 < seconds < 1 for seconds in right.times)
+    assert right.times
+
+
+def test_comparing_two_that_fail(measurer: TrialMeasurer) -> None:
+    wrong, crash = measurer.compare([trial(does="wrong"), trial(does="crash")])
+    assert (wrong.status, crash.status) == (Status.WRONG_RESULT, Status.CRASH)
+    refused, crash = measurer.compare([trial(does="refuse"), trial(does="crash")])
+    assert (refused.status, crash.status) == (Status.INVALID, Status.CRASH)
+
+
+def test_what_two_do_only_together_is_the_fault_of_both(
+    measurer: TrialMeasurer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = measurer._runner.ask
+
+    def killed(runs: tuple[Run, ...], timeout: float) -> list[Result] | Outcome:
+        if len(runs) == 1:
+            return ask(runs, timeout)
+        return Outcome(Status.CRASH, message="it ended with signal 9")
+
+    monkeypatch.setattr(measurer._runner, "ask", killed)
+    both = measurer.compare([trial(does="right"), trial(does="slow")])
+    assert both == [Outcome(Status.CRASH, message="it ended with signal 9")] * 2
 
 
 CONV = """graph "task" (%x: f32[1,24,9,9]@NCHW8c, %w: f32[20,24,3,3]) {
