@@ -27,6 +27,7 @@ from ..search.record import Status
 from . import link
 from .cache import KernelCache
 from .cold import copies_for, last_level_cache
+from .kept_kernels import KeptKernels
 from .kernel_build import WorkerPool
 from .kernel_object import entry_point, kernel_symbol
 from .kernel_worker import Errand, Failed, Job
@@ -47,19 +48,21 @@ MESSAGE = 300  # characters of a message that are kept
 
 @dataclass(frozen=True)
 class TrialLimits:
-    """What a candidate may take.
+    """What a candidate may take, and all of them.
 
     Attributes:
         build: Seconds of building it.
         run: Seconds of loading, checking and timing it.
         memory: Bytes beyond its operands.
         reference: Seconds of computing what a task's result should be.
+        kept: Bytes of object code of all candidates, for those that run again.
     """
 
     build: float = 60.0
     run: float = 10.0
     memory: int = 1 << 30
     reference: float = 600.0
+    kept: int = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class TrialMeasurer:
         self._linker: _Linker | None = None
         self._runner = _Runner(self._folder)
         self._tasks: dict[str, _Known] = {}
-        self._kernels: dict[tuple[str, str, str], TrialKernel] = {}
+        self._kernels = KeptKernels(self._limits.kept)
 
     def __enter__(self) -> TrialMeasurer:
         return self
@@ -161,7 +164,7 @@ class TrialMeasurer:
         Args:
             trials: What was to run in turns.
             kernels: Those that could be built.
-            outcomes: How trials failed; all in the same way where it is not known whose fault it is.
+            outcomes: How trials failed; all of them where it is not known whose fault it is.
         """
         known = {n: one for n, one in outcomes.items() if one.status is not Status.OK}
         unclear = len(known) == len(trials) and len(kernels) == len(trials)
@@ -203,7 +206,7 @@ class TrialMeasurer:
             if isinstance(result, Failed):
                 outcomes[index] = _refused(result)
             else:
-                self._kernels[_key(trials[index])] = replace(result, packed={})
+                self._kernels.put(_key(trials[index]), replace(result, packed={}))
                 kernels[index] = result
         if kernels:
             tasks = [self._tasks[trials[index].task_text].task for index in kernels]

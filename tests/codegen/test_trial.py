@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from leip.codegen.kept_kernels import KeptKernels
 from leip.codegen.kernel_build import WorkerPool
+from leip.codegen.kernel_worker import Errand
 from leip.codegen.resolver import resolve
 from leip.codegen.trial import TrialLimits, TrialMeasurer
+from leip.codegen.trial_errands import BuildTrial, TrialKernel
 from leip.codegen.trial_worker import Result, Run
 from leip.errors import OutputError, TargetError
 from leip.ir.parse import parse_graph
@@ -148,6 +152,40 @@ def test_what_two_do_only_together_is_the_fault_of_both(
     monkeypatch.setattr(measurer._runner, "ask", killed)
     both = measurer.compare([trial(does="right"), trial(does="slow")])
     assert both == [Outcome(Status.CRASH, message="it ended with signal 9")] * 2
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_code_is_kept_for_what_runs_again_as_far_as_it_may_be(
+    monkeypatch: pytest.MonkeyPatch, enough: bool
+) -> None:
+    limits = TrialLimits(kept=1 << 20 if enough else 0)
+    with WorkerPool(2, [PLUGIN]) as pool, TrialMeasurer(pool, limits=limits) as measurer:
+        (first,) = measure(measurer, "right")
+        jobs: list[BuildTrial] = []
+        attempt = pool.attempt
+
+        def seen(errands: Sequence[Errand], timeout: float) -> list[Any]:
+            jobs.extend(errand for errand in errands if isinstance(errand, BuildTrial))
+            return attempt(errands, timeout)
+
+        monkeypatch.setattr(pool, "attempt", seen)
+        right, slow = measurer.compare([trial(does="right"), trial(does="slow")])
+        assert first.status is right.status is slow.status is Status.OK
+    assert [job.built is not None for job in jobs] == [enough, False]
+
+
+def test_the_kernels_that_were_used_last_are_kept() -> None:
+    kept = KeptKernels(100)
+    made = {name: TrialKernel(name, bytes(40), 0, {}) for name in "abcd"}
+    for name in "ab":
+        kept.put(name, made[name])
+    assert kept.get("a") is made["a"]
+    kept.put("c", made["c"])
+    kept.put("c", made["c"])
+    assert [kept.get(name) for name in "abcd"] == [made["a"], None, made["c"], None]
+    assert kept.bytes == 80
+    kept.put("d", TrialKernel("d", bytes(1000), 0, {}))
+    assert kept.bytes == 0 and not any(map(kept.get, "abcd"))
 
 
 CONV = """graph "task" (%x: f32[1,24,9,9]@NCHW8c, %w: f32[20,24,3,3]) {
