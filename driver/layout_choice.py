@@ -49,6 +49,7 @@ class _Choice:
         self.recorder = recorder
         self.measurer = measurer
         self.known: dict[str, float | None] = {}
+        self.tried: set[str] = set()  # transforms that were measured, or cannot be
 
     def made(self, lanes: int, blocks: list[int]) -> LayoutChoice | None:
         """The choice among plain images and blocks of these sizes; `lanes` is the default's."""
@@ -110,13 +111,16 @@ class _Choice:
         return found.has(config_of(kernel.default))
 
     def _laid_out(self, block: int) -> Graph:
-        """The cheapest layouts with blocks of this size, transforms measured where they stand."""
+        """The cheapest layouts with blocks of this size, transforms measured where they stand.
+
+        What is measured moves them to other places, until they stand where all are known.
+        """
         graph = self.job.graph
         if block == 1:
             return all_plain(graph)
         cost = MeasuredCost(block, self.seconds, [graph])
         result = laid_out(graph, block, cost, self.job.build.target)
-        if self._measure_transforms(result):
+        while self._measure_transforms(result):
             result = laid_out(graph, block, cost, self.job.build.target)
         return result
 
@@ -124,7 +128,12 @@ class _Choice:
         """Measure those transforms of a graph that were not yet; whether there were any."""
         recorder = self.recorder
         kernels = {kernel.task.key: kernel for kernel in self._kernels(transforms_of(graph))}
-        new = [k for k in kernels.values() if recorder.history.transform(k.task) is None]
+        new = [
+            kernel
+            for key, kernel in kernels.items()
+            if key not in self.tried and recorder.history.transform(kernel.task) is None
+        ]
+        self.tried |= kernels.keys()
         outcomes = self.measurer.measure([default_trial(kernel) for kernel in new])
         for kernel, outcome in zip(new, outcomes):
             if outcome.status is Status.OK:

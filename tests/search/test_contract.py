@@ -6,6 +6,7 @@ else may happen is in `test_mishaps.py`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -19,15 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from command_line import Cli
 from models import builders
 from tuning_runs import FAKE, Tuning, processes_of
 
 import leip
+from leip.ir import Graph
 from leip.plugin import register_search
 from leip.schedules.select import select
 from leip.schedules.task import Task
 from leip.search.knob_space import KnobSpace
+from leip.search.layouts import laid_out, transforms_of
 from leip.search.log import TuningLog, read_log
 from leip.search.measurer import Outcome, Trial
 from leip.search.random_search import RandomSearch
@@ -490,6 +494,42 @@ def test_transforms_of_the_default_layouts_are_measured_too(tuning: Tuning, tmp_
     assert before > 0 and again == 2 * before
     tuning.cli("tune-log", "prune", tuning.log())
     assert sum(line.get("kind") == "transform" for line in tuning.lines()) == before
+
+
+def test_all_transforms_of_the_layouts_that_are_compared_are_measured(
+    tuning: Tuning, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each that is measured to be slow moves the next one to where none was before."""
+    fake = runpy.run_path(str(FAKE))["Fake"]
+
+    class SlowPlain(fake):  # type: ignore[misc, valid-type]
+        def outcome(self, trial: Trial) -> Outcome:
+            plain = 1e-5 if "@NCHW" in trial.task_text else 0.3
+            return Outcome(Status.OK, (1.0 if "layout_transform" in trial.task_text else plain,))
+
+    register_search(measurer=SlowPlain)
+    b = builders.Builder("narrowing")
+    x = "image"
+    for before, after in itertools.pairwise((64, 56, 48, 40, 32)):
+        x = b.node("Relu", b.conv(x, (before, after), 3, pad=1))
+    kind = builders.TensorProto.FLOAT
+    made = b.finish([("image", kind, [1, 64, 16, 16])], [(x, "y", kind, [1, 32, 16, 16])])
+    tuning.model = builders.save(made, tmp_path / "narrowing.onnx")
+    compared: dict[int, Graph] = {}
+
+    def watched(graph: Graph, block: int, *more: Any) -> Graph:
+        compared[block] = laid_out(graph, block, *more)
+        return compared[block]
+
+    monkeypatch.setattr("leip.driver.layout_choice.laid_out", watched)
+    tuning(60)
+    assert compared.keys() == {4, 8}
+    target = leip.resolve_target("llvm -mcpu=haswell")
+    measured = {line["task"] for line in tuning.lines() if line.get("kind") == "transform"}
+    for graph in compared.values():
+        keys = {Task.of_kernel(node, target, 2, 3).key for node in transforms_of(graph)}
+        assert keys <= measured
+    assert len(measured) > 2  # they have moved
 
 
 def test_a_verdict_keeps_its_layouts_while_its_own_kernels_are_the_same(
