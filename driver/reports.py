@@ -190,7 +190,8 @@ class TaskRow:
         template: What made its kernels.
         measured: Configs that were measured.
         failed: Those of them that gave no time.
-        first: Seconds of the first one, which is the template's default.
+        first: Seconds of the template's default; infinite if it was not measured, or if the
+            template is not there.
         best: Seconds of what the task is built with.
         config: That config as text; "" if it is the default.
     """

@@ -85,7 +85,7 @@ def search(job: Job) -> Tuned:
         except KeyboardInterrupt:
             raise SearchInterrupted(_stopped(recorder)) from None
     try:
-        write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()))
+        write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()), others)
     except (LeipError, ImportError) as error:  # no reason to lose what was found
         note = f"there is no report of this search: {' '.join(str(error).split())}"
         tuned = dataclasses.replace(tuned, notes=(*tuned.notes, note))
@@ -237,7 +237,7 @@ def _judged(
 ) -> Verdict:
     """Both objects are built and run in turns; the verdict with what that said."""
     recorder.say("comparing")
-    before = _object(job, standing.graph, standing.overrides, "untuned")
+    before = _object(job, standing.graph, standing.overrides, "before")
     after = _object(job, tuned.graph, tuned.overrides, "tuned")
     result = judge(before, after, job.build)
     by_key = {kernel.task.key: kernel for kernel in kernels}

@@ -13,6 +13,7 @@ from ..schedules.template import config_text
 from ..search.log import TuningLog, read_log, write_log
 from ..search.record import (
     Challenge,
+    Config,
     LayoutChoice,
     Measurement,
     Record,
@@ -36,28 +37,27 @@ def summary(path: Path) -> TuningLogReport:
         UsageError: It is no log that can be read.
     """
     content = read_log(path)
-    measured: dict[str, list[Measurement]] = defaultdict(list)
-    won: dict[str, Challenge] = {}
-    texts: dict[str, str] = {}
-    verdict = ""
+    today = _Today(content.records)
+    found: dict[str, list[Measurement | Challenge]] = defaultdict(list)
+    stale = 0
     for record in content.records:
-        if isinstance(record, Measurement):
-            measured[record.task].append(record)
-        elif isinstance(record, Challenge) and record.won:
-            won[record.task] = record
-        elif isinstance(record, TaskText):
-            texts[record.task] = record.text
-        elif isinstance(record, Verdict):
-            verdict = _sentence(record)
-    rows = [_row(key, texts.get(key, ""), found, won.get(key)) for key, found in measured.items()]
-    rows.sort(key=lambda row: (-row.measured, row.task))
+        if not isinstance(record, Measurement | Challenge):
+            continue
+        if today.is_source(record.source, record.task, record.template):
+            found[record.task].append(record)
+        else:
+            stale += isinstance(record, Measurement)
+    rows = [_row(key, today, records) for key, records in found.items()]
+    rows = sorted((row for row in rows if row.measured), key=lambda r: (-r.measured, r.task))
+    verdicts = [record for record in content.records if isinstance(record, Verdict)]
     facts = {
         "model": content.header.model,
         **content.header.facts,
         "measurements": str(len(content.measurements)),
-        "last verdict": verdict or "none",
+        "last verdict": _sentence(verdicts[-1]) if verdicts else "none",
     }
-    return TuningLogReport(facts, tuple(rows), content.notes)
+    notes = [f"{stale} measurements of templates that have changed are left out"] if stale else []
+    return TuningLogReport(facts, tuple(rows), (*content.notes, *notes))
 
 
 def merge(paths: Sequence[Path], output: Path) -> TuningLogReport:
@@ -118,29 +118,29 @@ def _with_notes(report: TuningLogReport, notes: Sequence[str]) -> TuningLogRepor
     return TuningLogReport(report.facts, report.tasks, (*notes, *report.notes))
 
 
-def _row(key: str, text: str, found: list[Measurement], won: Challenge | None) -> TaskRow:
+def _row(key: str, today: _Today, records: Sequence[Measurement | Challenge]) -> TaskRow:
+    """What is known of a task, of one template: today's, if there are records of it."""
+    name, default = today.default(key)
+    if name not in {record.template for record in records}:
+        name, default = records[-1].template, None
+    found = [r for r in records if isinstance(r, Measurement) and r.template == name]
+    won = [r for r in records if isinstance(r, Challenge) and r.template == name and r.won]
     good = [m for m in found if m.status is Status.OK]
-    chosen = won.challenger if won is not None else {}
-    times = [m.seconds for m in good if won is not None and m.config == chosen]
-    first = good[0].seconds if good else math.inf
+
+    def seconds(config: Config | None) -> float:
+        return min((m.seconds for m in good if m.config == config), default=math.inf)
+
+    first = seconds(default)
     return TaskRow(
         task=key,
-        name=_name(text),
-        template=found[-1].template,
-        measured=len(found),
+        name=today.name(key),
+        template=name,
+        measured=len({config_text(m.config) for m in found}),
         failed=len(found) - len(good),
         first=first,
-        best=min(times, default=first),
-        config=config_text(chosen),
+        best=seconds(won[-1].challenger) if won else first,
+        config=config_text(won[-1].challenger) if won else "",
     )
-
-
-def _name(text: str) -> str:
-    """What a task computes, for people; "" if its ops are not known here."""
-    from ..codegen.kernel_object import kernel_stem
-
-    task = _parsed(text)
-    return f"{kernel_stem(task)} {task.body.outputs[0].type}" if task is not None else ""
 
 
 def _parsed(text: str) -> Task | None:
@@ -154,7 +154,7 @@ def _parsed(text: str) -> Task | None:
 
 def _sentence(verdict: Verdict) -> str:
     if verdict.tuned:
-        return f"tuned, {verdict.ratio:.1%} of the untuned time, {verdict.stamp}"
+        return f"tuned, {verdict.ratio:.1%} of the time before, {verdict.stamp}"
     return f"defaults stay: {verdict.message}, {verdict.stamp}"
 
 
@@ -205,6 +205,24 @@ class _Today:
         self._sources: dict[tuple[str, str], str] = {}
         measured = [r for r in records if isinstance(r, Measurement)]
         self.strange = {r.task for r in measured if r.template not in self._templates}
+
+    def name(self, key: str) -> str:
+        """What a task computes, for people; "" if its ops are not known here."""
+        from ..codegen.kernel_object import kernel_stem
+
+        task = self._tasks.get(key)
+        return f"{kernel_stem(task)} {task.body.outputs[0].type}" if task is not None else ""
+
+    def default(self, key: str) -> tuple[str, Config | None]:
+        """Name of the template that a task gets, and its default; "" and None if not known."""
+        from ..schedules.select import select
+        from ..search.configs import config_of
+
+        task = self._tasks.get(key)
+        if task is None:
+            return "", None
+        choice = select(task)
+        return choice.template.name, config_of(choice.config)
 
     def is_source(self, source: str, key: str, name: str) -> bool:
         """Whether that is the source of a task and a template; also if one of them is not here."""

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..ir.whole_file import write_text_whole
 from ..search.configs import config_of, text_of
-from ..search.curves import Curve, Curves, curves
+from ..search.curves import Curve, Curves, CurveTask, curves
 from ..search.history import History
 from ..search.log import LogContent
 from ..search.record import Verdict
+from ..search.sources import source_of
 from .tuning import Kernel
 
 __all__ = ["REPORT", "write_report"]
@@ -30,7 +31,7 @@ class _Row:
     name: str
     weight: int
     trials: int
-    seconds: tuple[float, float]
+    seconds: tuple[float | None, float | None]  # before and after; None if it does not run
     config: str
     plot: str
 
@@ -45,27 +46,35 @@ class _Row:
     @property
     def gain(self) -> str:
         before, after = self.seconds
+        if before is None or after is None:
+            return ""
         return f"{1 - after / before:.1%}" if after < before else ""
 
 
-def write_report(content: LogContent, kernels: Sequence[Kernel], verdict: Verdict | None) -> Path:
+def write_report(
+    content: LogContent,
+    kernels: Sequence[Kernel],
+    verdict: Verdict | None,
+    others: Sequence[LogContent] = (),
+) -> Path:
     """Write the page beside the log.
 
     Args:
         content: The log, all its records.
         kernels: The model's.
         verdict: On the tuned object, if there is one.
+        others: Logs that were learnt from.
 
     Raises:
         OutputError: It cannot be written.
     """
     from jinja2 import Template
 
-    history = History([content])
+    history = History([*others, content])
     lines = curves(
         content.records,
-        {k.task.key: k.weight for k in kernels},
-        {k.task.key: config_of(k.default) for k in kernels},
+        {kernel.task.key: _curve_task(kernel) for kernel in kernels},
+        [record for other in others for record in other.records],
     )
     rows = _rows(kernels, history, lines)
     template = Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True)
@@ -82,17 +91,24 @@ def write_report(content: LogContent, kernels: Sequence[Kernel], verdict: Verdic
     return path
 
 
+def _curve_task(kernel: Kernel) -> CurveTask:
+    source = source_of(kernel.template, kernel.task)
+    return CurveTask(kernel.weight, kernel.template.name, source, config_of(kernel.default))
+
+
 def _rows(kernels: Sequence[Kernel], history: History, lines: Curves) -> list[_Row]:
-    measured = [k for k in kernels if k.task.key in lines.tasks]
-    measured.sort(key=lambda k: -k.weight * lines.tasks[k.task.key][0][1])
+    measured = [k for k in kernels if history.of(k.task, k.template).measured]
+    longest = {key: curve[0][1] for key, curve in lines.tasks.items()}
+    measured.sort(key=lambda k: -k.weight * longest.get(k.task.key, 0.0))
     rows = []
     for number, kernel in enumerate(measured):
-        curve = lines.tasks[kernel.task.key]
+        curve = lines.tasks.get(kernel.task.key, [])
         found = history.of(kernel.task, kernel.template)
         best = text_of(kernel.template, found.best) if found.best is not None else None
         config = f"{kernel.template.name}{{{best or kernel.default.to_text()}}}"
-        plot = _line_plot(curve, lines.iterations, 420, 220) if number < PLOTTED else ""
-        ends = curve[0][1], curve[-1][1]
+        plot = _line_plot(curve, lines.iterations, 420, 220) if curve and number < PLOTTED else ""
+        runs = found.seconds(config_of(kernel.default)) is not None
+        ends = curve[0][1] if runs else None, curve[-1][1] if curve else None
         rows.append(_Row(kernel.name, kernel.weight, found.measured, ends, config, plot))
     return rows
 
@@ -103,7 +119,7 @@ def _sentence(verdict: Verdict | None) -> str:
     if not verdict.tuned:
         return f"The defaults stay: {verdict.message}."
     return (
-        f"The tuned object takes {verdict.ratio:.1%} of the untuned one's time: "
+        f"The tuned object takes {verdict.ratio:.1%} of the time before: "
         f"{verdict.before * 1e3:.3f} ms before, {verdict.after * 1e3:.3f} ms after."
     )
 
@@ -132,7 +148,8 @@ def _bar_plot(rows: Sequence[_Row]) -> str:
     chart = pygal.HorizontalBar(**options, legend_at_bottom=True)
     chart.x_labels = [row.name for row in reversed(shown)]
     for name, which in (("tuned, us", 1), ("default, us", 0)):
-        chart.add(name, [row.weight * row.seconds[which] * 1e6 for row in reversed(shown)])
+        times = [(row.weight, row.seconds[which]) for row in reversed(shown)]
+        chart.add(name, [None if t is None else weight * t * 1e6 for weight, t in times])
     return _inline(chart)
 
 
@@ -156,5 +173,5 @@ def _options(width: int, height: int) -> dict[str, Any]:
     }
 
 
-def _micro(seconds: float) -> str:
-    return f"{seconds * 1e6:.1f} us"
+def _micro(seconds: float | None) -> str:
+    return "no time" if seconds is None else f"{seconds * 1e6:.1f} us"

@@ -1,15 +1,37 @@
-"""How kernels and the model became faster, iteration by iteration, from the records of a log."""
+"""How kernels and the model became faster, iteration by iteration, from the records of logs."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .record import Challenge, Config, Measurement, Record
 
-__all__ = ["Curves", "Curve", "curves"]
+__all__ = ["Curve", "CurveTask", "Curves", "curves"]
 
 Curve = list[tuple[int, float]]  # (iteration, seconds from there on)
+
+
+@dataclass(frozen=True)
+class CurveTask:
+    """A task whose curve is wanted.
+
+    Attributes:
+        weight: How often it stands in the model.
+        template: Name of the template that makes it.
+        source: Hash of the sources that its kernel depends on: other records do not hold.
+        default: The template's default.
+    """
+
+    weight: int
+    template: str
+    source: str
+    default: Config
+
+    def has(self, record: Measurement | Challenge) -> bool:
+        """Whether a record of this task holds."""
+        return (record.template, record.source) == (self.template, self.source)
 
 
 @dataclass(frozen=True)
@@ -17,9 +39,10 @@ class Curves:
     """Times over iterations.
 
     Attributes:
-        tasks: By task key: seconds of what it would be built with.
+        tasks: By task key: seconds of what it would be built with. It begins with the default, or
+            where the default does not run with the first that does.
         model: Seconds of all tasks together, each as often as it stands in the model. A task that
-            is not measured yet counts with its default's time, which is known later.
+            is not measured yet counts with its first time, which is known later.
         iterations: Measurements in all.
     """
 
@@ -29,46 +52,59 @@ class Curves:
 
 
 def curves(
-    records: Iterable[Record], weights: Mapping[str, int], defaults: Mapping[str, Config]
+    records: Iterable[Record], tasks: Mapping[str, CurveTask], earlier: Iterable[Record] = ()
 ) -> Curves:
     """The curves of these tasks.
 
     Args:
         records: Of a log, in order.
-        weights: How often each task stands in the model, by key.
-        defaults: The template's default of each.
+        tasks: By key.
+        earlier: Of other logs that were learnt from: no iterations.
     """
-    tasks: dict[str, Curve] = {}
+    found: dict[str, Curve] = {}
+    seconds: dict[str, list[tuple[Config, float]]] = defaultdict(list)
     iteration = 0
-    for record in records:
+
+    def learn(record: Record) -> None:
+        if not isinstance(record, Measurement | Challenge):
+            return
+        key = record.task
+        if key not in tasks or not tasks[key].has(record):
+            return
         if isinstance(record, Measurement):
-            iteration += 1
-            key = record.task
-            is_default = key in weights and record.config == defaults[key]
-            if is_default and record.times and key not in tasks:
-                tasks[key] = [(iteration, record.seconds)]
-        elif isinstance(record, Challenge) and record.won and record.task in tasks:
-            curve = tasks[record.task]
-            if record.ratio > 0:
-                curve.append((iteration, curve[-1][1] * record.ratio))
-    return Curves(tasks, _sum(tasks, weights), iteration)
+            seconds[key].append((record.config, record.seconds))
+            if record.config == tasks[key].default and record.times and key not in found:
+                found[key] = [(iteration, record.seconds)]
+        elif record.won and record.ratio > 0 and key in found:
+            found[key].append((iteration, found[key][-1][1] * record.ratio))
+        elif record.won and record.ratio == 0:  # what it ran against does not run
+            times = [time for config, time in seconds[key] if config == record.challenger]
+            if times:
+                found.setdefault(key, []).append((iteration, min(times)))
+
+    for record in earlier:
+        learn(record)
+    for record in records:
+        iteration += isinstance(record, Measurement)
+        learn(record)
+    return Curves(found, _sum(found, tasks), iteration)
 
 
-def _sum(tasks: Mapping[str, Curve], weights: Mapping[str, int]) -> Curve:
-    now = {key: curve[0][1] for key, curve in tasks.items()}
+def _sum(found: Mapping[str, Curve], tasks: Mapping[str, CurveTask]) -> Curve:
+    now = {key: curve[0][1] for key, curve in found.items()}
     changes = sorted(
-        (iteration, key, seconds)
-        for key, curve in tasks.items()
-        for iteration, seconds in curve[1:]
+        (iteration, key, number, seconds)
+        for key, curve in found.items()
+        for number, (iteration, seconds) in enumerate(curve[1:])
     )
     if not now:
         return []
 
     def total() -> float:
-        return sum(weights[key] * seconds for key, seconds in now.items())
+        return sum(tasks[key].weight * seconds for key, seconds in now.items())
 
     model = [(0, total())]
-    for iteration, key, seconds in changes:
+    for iteration, key, _, seconds in changes:
         now[key] = seconds
         model.append((iteration, total()))
     return model

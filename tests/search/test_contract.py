@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import re
 import runpy
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,19 @@ from models import builders
 from tuning_runs import FAKE, Tuning, processes_of
 
 import leip
+import leip.driver
 from leip.ir import Graph
 from leip.plugin import register_search
 from leip.schedules.select import select
 from leip.schedules.task import Task
+from leip.search.configs import config_of
 from leip.search.knob_space import KnobSpace
 from leip.search.layouts import laid_out, transforms_of
 from leip.search.log import TuningLog, read_log
 from leip.search.measurer import Outcome, Trial
 from leip.search.random_search import RandomSearch
 from leip.search.record import Status, TaskText, Verdict
+from leip.search.scheduler import TaskState
 
 ARM = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
 
@@ -149,10 +153,46 @@ def test_another_seed_gives_other_random_choices(tuning: Tuning) -> None:
 def test_report_is_one_page_that_needs_nothing_else(searched: Tuning) -> None:
     page = (searched.cli.folder / "OUT/optimization_artifacts/report.html").read_text()
     assert page.count("<svg") >= 3 and "matmul f32[1,64]" in page
-    assert "The tuned object takes 90.0% of the untuned one" in page
+    assert "The tuned object takes 90.0% of the time before" in page
     links = set(re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page))
     assert not {link for link in links if not link.startswith("#")}
     assert "<script" not in page and "@import" not in page
+
+
+def rows_of(tuning: Tuning, out: str) -> dict[str, list[str]]:
+    """The table of the report: by kernel its other cells."""
+    page = (tuning.cli.folder / out / "optimization_artifacts/report.html").read_text()
+    rows = [re.findall("<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", page)]
+    return {row[0]: row[1:] for row in rows if len(row) > 5}
+
+
+def test_report_begins_where_other_logs_end(searched: Tuning) -> None:
+    searched(3, "B", "--tuning_log", searched.log())
+    wanted, found = rows_of(searched, "OUT"), rows_of(searched, "B")
+    assert len(wanted) == 3 and found.keys() == wanted.keys()
+    assert [row[2] for row in found.values()] == [row[2] for row in wanted.values()]  # before
+
+
+@pytest.mark.parametrize("iterations", [1, 20])
+def test_report_has_kernels_whose_default_does_not_run(tuning: Tuning, iterations: int) -> None:
+    fake = runpy.run_path(str(FAKE))["Fake"]
+
+    class NoDefault(fake):  # type: ignore[misc, valid-type]
+        def outcome(self, trial: Trial) -> Outcome:
+            task = Task.parse(trial.task_text)
+            default = config_of(select(task).config)
+            if trial.config == default and any(node.op == "matmul" for node in task.nodes):
+                return Outcome(Status.INVALID, message="no legal one")
+            return super().outcome(trial)  # type: ignore[no-any-return]
+
+    class LastTask:
+        def next(self, tasks: Sequence[TaskState]) -> int | None:
+            return max((n for n, t in enumerate(tasks) if t.measured < t.size), default=None)
+
+    register_search(measurer=NoDefault, scheduler=LastTask)
+    tuning(iterations)
+    (row,) = (row for name, row in rows_of(tuning, "OUT").items() if name.startswith("matmul"))
+    assert row[2] == "no time" and (row[3] != "no time") == (iterations > 1)
 
 
 # --- stopping -------------------------------------------------------------------------------------
@@ -410,6 +450,38 @@ def test_tune_log(searched: Tuning) -> None:
     small = read_log(searched.cli.folder / "both.json")
     assert len(small.measurements) < 60
     searched(0, "C", "--tuning_log", "both.json")
+
+
+def test_tune_log_leaves_out_what_is_stale(searched: Tuning) -> None:
+    shown = searched.cli("tune-log", "best", searched.log()).stdout
+    (key, *_), *_ = (line.split() for line in shown.splitlines())
+    head, *lines = searched.lines()
+    of_task = [line for line in lines if line.get("task") == key and "template" in line]
+
+    def written(changed: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(line) + "\n" for line in [head, *changed])
+        searched.log().write_text(text)
+
+    # of another template: a plugin's, say
+    other = next(line for line in reversed(of_task) if "config" in line)
+    written([*lines, {**other, "template": "another__any"}])
+    assert searched.cli("tune-log", "best", searched.log()).stdout == shown
+    written([{**line, "source": "old"} if line in of_task else line for line in lines])
+    assert key not in searched.cli("tune-log", "best", searched.log()).stdout
+    text = searched.cli("tune-log", "show", searched.log()).stdout
+    count = sum("config" in line for line in of_task)
+    assert key[:12] not in text
+    assert f"{count} measurements of templates that have changed are left out" in text
+
+
+def test_tune_log_calls_nothing_default_that_is_not(searched: Tuning) -> None:
+    """The defaults stand in another log."""
+    searched(3, "B", "--tuning_log", searched.log())
+    report = leip.driver.tuning_log_summary(searched.log("B"))
+    measured = sum(row.measured for row in report.tasks)
+    assert measured == 3 and all(math.isinf(row.first) for row in report.tasks)
+    report = leip.driver.tuning_log_summary(searched.log())
+    assert all(math.isfinite(row.first) for row in report.tasks)
 
 
 # --- with real measurements -----------------------------------------------------------------------

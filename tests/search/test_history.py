@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import leip
@@ -9,7 +10,7 @@ from leip.ir import parse_graph
 from leip.schedules.select import GENERIC, select, template
 from leip.schedules.task import Task
 from leip.search.anchor import anchor_key
-from leip.search.curves import curves
+from leip.search.curves import CurveTask, curves
 from leip.search.history import History
 from leip.search.log import LogContent
 from leip.search.record import (
@@ -118,6 +119,11 @@ def test_a_verdict_counts_until_something_is_measured_for_its_graph() -> None:
     assert history(verdict, measured(task, FAST, 1.0)).verdict("g", ["k"]) is verdict
 
 
+def curve_task(task: Task, weight: int = 1) -> CurveTask:
+    made_by = select(task).template
+    return CurveTask(weight, made_by.name, source_of(made_by, task), SLOW)
+
+
 def test_curves() -> None:
     task, other = product("relu"), product("sigmoid")
     records = [
@@ -126,6 +132,39 @@ def test_curves() -> None:
         won(task, 0.5),
         measured(other, SLOW, 3.0),
     ]
-    found = curves(records, {task.key: 2, other.key: 1}, {task.key: SLOW, other.key: SLOW})
+    tasks = {task.key: curve_task(task, 2), other.key: curve_task(other)}
+    found = curves(records, tasks)
     assert found.tasks == {task.key: [(1, 2.0), (2, 1.0)], other.key: [(3, 3.0)]}
     assert found.model == [(0, 7.0), (2, 5.0)] and found.iterations == 3
+
+
+def test_records_that_do_not_hold_are_in_no_curve() -> None:
+    task = product("relu")
+    records: list[Record] = [
+        measured(task, SLOW, 9.0, "old"),
+        dataclasses.replace(won(task, 0.1), source="old"),
+        dataclasses.replace(measured(task, SLOW, 8.0), template="another"),
+        measured(task, SLOW, 2.0),
+        won(task, 0.5),
+        dataclasses.replace(won(task, 0.1), template="another"),
+    ]
+    found = curves(records, {task.key: curve_task(task)})
+    assert found.tasks == {task.key: [(3, 2.0), (3, 1.0)]} and found.iterations == 3
+
+
+def test_a_curve_may_begin_in_another_log() -> None:
+    task = product("relu")
+    earlier = [measured(task, SLOW, 2.0), won(task, 0.5)]
+    found = curves(
+        [measured(task, FAST, 1.0), won(task, 0.5)], {task.key: curve_task(task)}, earlier
+    )
+    assert found.tasks == {task.key: [(0, 2.0), (0, 1.0), (1, 0.5)]}
+    assert found.model == [(0, 2.0), (0, 1.0), (1, 0.5)] and found.iterations == 1
+
+
+def test_the_curve_of_a_default_that_does_not_run_begins_with_what_does() -> None:
+    task = product("relu")
+    illegal = dataclasses.replace(measured(task, SLOW, 0.0), status=Status.INVALID, times=())
+    records = [illegal, measured(task, FAST, 1.0), won(task, 0.0)]
+    assert curves(records, {task.key: curve_task(task)}).tasks == {task.key: [(2, 1.0)]}
+    assert curves(records[:2], {task.key: curve_task(task)}).tasks == {}
