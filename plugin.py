@@ -155,7 +155,7 @@ def register_search(
         scheduler: `scheduler()` gives a `leip.search.scheduler.Scheduler`.
         measurer: `measurer()` gives a `leip.search.measurer.Measurer`, for example of another
             machine.
-        judge: `judge(untuned, tuned, threads, level)` runs two objects in turns and gives a
+        judge: `judge(before, tuned, threads, level)` runs two objects in turns and gives a
             `leip.codegen.contest.Contest`.
     """
     from .search.registry import register

@@ -26,7 +26,7 @@ _PHASES = {
     "start": "preparing",
     "layouts": "measuring layouts",
     "search": "searching",
-    "comparing": "comparing the tuned object with the untuned one",
+    "comparing": "comparing the tuned object with what stood before",
     "done": "done",
 }
 

@@ -28,7 +28,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended, and the seconds of its runs."""
+    """How a trial ended, and seconds of a run: the usual ones of each round of runs."""
 
     status: Status
     times: tuple[float, ...] = ()

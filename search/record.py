@@ -53,7 +53,8 @@ class Header:
         target: Text of the target: its records are good for nothing else.
         threads: Threads that the kernels were measured with.
         level: Optimization level of the tasks.
-        machine: Facts of the machine that measured (CPU, caches, kernel). For people: no check.
+        machine: Facts of the machine that measured (CPU, caches, kernel): no check. For people, but
+            for its `gflops` and `gigabytes`, which the order of a search goes by.
         leip: Version of leip.
         tvm: Version of TVM.
         stamp: When the log was begun, UTC, ISO 8601.
@@ -91,7 +92,7 @@ class Measurement:
         source: Hash of the sources that the template's kernels depend on.
         config: Knobs by name.
         status: How it ended.
-        times: Seconds of every run; empty unless `status` is OK.
+        times: Seconds of a run, the median of each round of runs; empty unless `status` is OK.
         message: What went wrong.
         stamp: When, UTC, ISO 8601.
     """
@@ -107,7 +108,7 @@ class Measurement:
 
     @property
     def seconds(self) -> float:
-        """The time that counts, the least; infinite unless `status` is OK."""
+        """The time that counts, that of the best round; infinite unless `status` is OK."""
         return min(self.times, default=float("inf"))
 
 
@@ -191,7 +192,9 @@ class LayoutChoice:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What comparing the tuned object with the untuned one said.
+    """What comparing the tuned object with what the graph would be built with otherwise said.
+
+    The other one has the defaults, or what an earlier search has proven.
 
     Attributes:
         graph: Hash of the graph that was compared, in its default layouts.
@@ -202,10 +205,10 @@ class Verdict:
         sources: By task, the hash of the sources that the config was measured with.
         layouts: Hash of the graph in the layouts that the configs are for: those that the log
             chose, or the default ones, if it had not yet; "" where `tuned` is False.
-        before, after: Seconds of an inference, untuned and tuned: the least of all blocks; 0 where
-            there was nothing to compare.
-        ratio: Median of the blocks' ratios after / before.
-        message: Why the default stays.
+        before, after: Seconds of an inference, of the other one and the tuned one: the least of all
+            turns; 0 where there was nothing to compare.
+        ratio: Median of the ratios after / before, one for each time that both were loaded.
+        message: Why the other one stays.
         stamp: When, UTC, ISO 8601.
     """
 

@@ -15,7 +15,7 @@ __all__ = ["Parts", "parts", "register"]
 
 MeasurerFactory = Callable[[], Measurer]
 SchedulerFactory = Callable[[], Scheduler]
-# (untuned object, tuned object, threads, level) -> a `leip.codegen.contest.Contest`
+# (object before, tuned object, threads, level) -> a `leip.codegen.contest.Contest`
 Judge = Callable[[Path, Path, int, int], Any]
 
 

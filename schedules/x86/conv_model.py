@@ -158,7 +158,7 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
         parallel_bands, tiles = down // band, down * strips
     points = rows * cols
     depth = shape.depth
-    skipped = 1.0 if rows > 1 else skipped_share(shape)
+    kept = 1.0 if rows > 1 else kept_share(shape)
     panel = vectors * p.lanes * depth * 4
     total = depth * shape.features * 4
     # What is read between two uses of a panel: cut by pixels, a tile goes through all of them.
@@ -173,7 +173,7 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
     finish = points * vectors * (1.5 * p.lanes if p.plain_output else 2.0 * burst)
     if chunk:  # partial sums are loaded, added and stored
         finish += 3.0 * points * vectors * (shape.channels // chunk)
-    each = depth * skipped * step + finish + 10
+    each = depth * kept * step + finish + 10
     body = panels * tiles * shape.batch * each
     # Operands that do not stay in the second-level cache stream again from beyond it.
     image = shape.batch * shape.groups * shape.channels * shape.height * shape.width * 4
@@ -208,7 +208,7 @@ def shared_cycles(image: int, weights: int, order: str, threads: int) -> float:
     return image * others / REMOTE_BYTES_PER_CYCLE
 
 
-def skipped_share(shape: ConvShape) -> float:
+def kept_share(shape: ConvShape) -> float:
     """The share of window rows that lie inside the image, over all rows of the output."""
     inside = 0
     for row in range(shape.rows):

@@ -17,6 +17,7 @@ from leip.errors import OutputError, UsageError
 from leip.search.encoding import decode, decode_header, encode
 from leip.search.log import TuningLog, find_log, read_log
 from leip.search.record import (
+    Challenge,
     Header,
     LayoutChoice,
     Measurement,
@@ -34,10 +35,15 @@ RECORDS: list[Record] = [
     TaskText("k", "leip.task/1\n…"),
     OK,
     BAD,
+    Challenge("k", "conv", "s", {"a": 1, "c": "x"}, {"a": 2, "c": "y"}, 0.9, 0.01, True, "t"),
     TransformTime("t", "f32[1,8,4,4]", "f32[1,8,4,4]@NCHW8c", 1.5e-6, "s"),
     LayoutChoice("g", 16, ("a", "b"), {"1": 2.0, "16": 1.0}, True, {"k": "s"}),
     Verdict("g", True, 2, {"k": "conv{a=1}"}, {"k": "s"}, "g", 1.0, 0.9, 0.9, "", "t"),
 ]
+
+
+def test_there_is_a_record_of_every_kind_to_try() -> None:
+    assert {type(record) for record in RECORDS} == set(get_args(Record))
 
 
 @pytest.fixture
