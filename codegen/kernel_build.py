@@ -19,7 +19,7 @@ from ..errors import BuildError
 from ..schedules.task import Task
 from .cache import KernelCache
 from .kernel_object import kernel_symbol
-from .kernel_worker import Built, Errand, Failed, Job, answer, build_job
+from .kernel_worker import DIED, Built, Errand, Failed, Job, answer, build_job
 from .work_folder import WorkFolder, check_space
 from .worker_process import WorkerProcess, receive, send
 
@@ -210,7 +210,7 @@ class WorkerPool:
                 if slot < len(self._workers):  # else the pool was closed meanwhile
                     worker.close()
                     self._workers[slot] = self._worker()
-            return Failed("Timeout" if late else "Died", message, "")
+            return Failed("Timeout" if late else DIED, message, "")
         finally:
             timer.cancel()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..schedules.task import Task
     from ..schedules.template import Knobs, Template
 
-__all__ = ["Built", "Errand", "Failed", "Job", "answer", "build_job", "main", "parsed"]
+__all__ = ["DIED", "Built", "Errand", "Failed", "Job", "answer", "build_job", "main", "parsed"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Built:
     data: bytes
     workspace: int
     seconds: float = 0.0
+
+
+DIED = "Died"  # the kind of a failure: somebody or something killed the worker
 
 
 @dataclass(frozen=True)

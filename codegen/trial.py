@@ -30,7 +30,7 @@ from .cold import copies_for, last_level_cache
 from .kept_kernels import KeptKernels
 from .kernel_build import WorkerPool
 from .kernel_object import entry_point, kernel_symbol
-from .kernel_worker import Errand, Failed, Job
+from .kernel_worker import DIED, Errand, Failed, Job
 from .plan import is_serial
 from .resolver import runs_here
 from .toolchain import Toolchain, find_toolchain, run_compiler
@@ -233,6 +233,12 @@ class TrialMeasurer:
             for number, text in enumerate(new)
         ]
         results = self._attempted(errands, self._limits.reference)
+        died = [n for n, r in enumerate(results) if isinstance(r, Failed) and r.kind == DIED]
+        if died:  # whoever killed it: all candidates of the task would be lost
+            again = self._attempted([errands[n] for n in died], self._limits.reference)
+            results = [*results]
+            for number, result in zip(died, again, strict=True):
+                results[number] = result
         for (text, task), result in zip(new.items(), results, strict=True):
             if isinstance(result, Failed):
                 reason = f"no reference: {result.kind}: {result.message}"

@@ -10,6 +10,7 @@ from ..codegen.resolver import runs_here
 from ..errors import TargetError, UsageError
 from ..ir.target import Target
 from ..search.log import FOLDER, LogContent, find_log, is_begun, read_log
+from ..search.registry import parts
 from .options import CompileOptions
 
 __all__ = ["GivenLogs", "check_target", "given_logs"]
@@ -37,7 +38,8 @@ def given_logs(options: CompileOptions, target: Target) -> GivenLogs:
     """
     if options.iterations is None:
         return GivenLogs()
-    if options.iterations and (reason := runs_here(target)):
+    elsewhere = parts().measurer is not None  # a plugin's, which may have a board
+    if options.iterations and not elsewhere and (reason := runs_here(target)):
         raise TargetError(
             f"nothing can be measured for this target here: {reason}",
             "--optimization category:graph",

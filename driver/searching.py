@@ -19,7 +19,7 @@ from ..schedules.select import Override
 from ..schedules.task import Task
 from ..search.configs import text_of
 from ..search.knob_space import KnobSpace
-from ..search.log import FOLDER, NAME, TuningLog, read_log
+from ..search.log import FOLDER, NAME, LogContent, TuningLog, read_log
 from ..search.measurer import Measurer
 from ..search.record import Header, Verdict, now
 from ..search.registry import parts
@@ -86,7 +86,7 @@ def search(job: Job) -> Tuned:
             raise SearchInterrupted(_stopped(recorder)) from None
     try:
         write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()), others)
-    except (LeipError, ImportError) as error:  # no reason to lose what was found
+    except Exception as error:  # noqa: BLE001 - no reason to lose what was found
         note = f"there is no report of this search: {' '.join(str(error).split())}"
         tuned = dataclasses.replace(tuned, notes=(*tuned.notes, note))
     return tuned
@@ -109,8 +109,7 @@ def _header(job: Job) -> Header:
 
 def _machine(threads: int) -> dict[str, str]:
     """What measures, for people; and its limits, which the order of the search goes by."""
-    facts = {"cpu": _cpu_name(), "kernel": platform.release()}
-    facts |= {f"l{cache.level}": f"{cache.bytes >> 10} KB" for cache in caches()}
+    facts = {**_facts(), "kernel": platform.release()}
     if parts().measurer is None:
         try:
             peak = measure_peak(threads)
@@ -118,6 +117,12 @@ def _machine(threads: int) -> dict[str, str]:
             return facts
         facts |= {"gflops": f"{peak.gflops:.1f}", "gigabytes": f"{peak.gigabytes:.1f}"}
     return facts
+
+
+def _facts() -> dict[str, str]:
+    """What does not change from day to day."""
+    sizes = {f"l{cache.level}": f"{cache.bytes >> 10} KB" for cache in caches()}
+    return {"cpu": _cpu_name(), **sizes}
 
 
 def _cpu_name() -> str:
@@ -195,7 +200,7 @@ def _proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorde
     rival, standing = "the defaults", Tuned(job.graph, {}, ())
     earlier = recorder.history.verdict(job.digest, ())
     proven = None
-    if earlier is not None and earlier.tuned:
+    if earlier is not None and earlier.tuned and _is_of_here(earlier, recorder.log.content):
         proven = confirmed(job, earlier, recorder.history.choices(job.digest))
     if proven is not None:
         rival, standing = "what an earlier search found", proven
@@ -220,6 +225,16 @@ def _proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorde
     recorder.append(verdict)
     recorder.say("done")
     return dataclasses.replace(standing, notes=(*tuned.notes, note))
+
+
+def _is_of_here(verdict: Verdict, own: LogContent) -> bool:
+    """Whether a verdict was given on this machine, as far as the log of the output folder tells.
+
+    What was faster elsewhere may be slower here, and must win again.
+    """
+    here = _facts()
+    there = {name: own.header.machine.get(name) for name in here}
+    return verdict in own.records and there == here
 
 
 def _same(one: Tuned, other: Tuned) -> bool:

@@ -16,9 +16,10 @@ from ..ir.graph import Graph
 from ..ir.text import print_graph
 from ..schedules.select import Override
 from ..schedules.task import Task
-from ..schedules.template import Knobs, Template
-from ..search.configs import text_of
+from ..schedules.template import InvalidConfig, Knobs, Template, config_text
+from ..search.configs import config_of, text_of
 from ..search.history import History
+from ..search.knob_space import KnobSpace
 from ..search.layouts import replayed
 from ..search.log import LogContent, read_log
 from ..search.record import LayoutChoice, Verdict
@@ -187,7 +188,14 @@ def replay(job: Job) -> Tuned:
     overrides = {}
     for kernel in kernels:
         best = history.of(kernel.task, kernel.template).best
-        if best is not None and (override := override_of(kernel, text_of(kernel.template, best))):
+        if best is None:
+            continue
+        if not is_point(kernel, config_text(best)):
+            notes.append(
+                f"the tuning log's config of {kernel.name} is none that its template offers: "
+                f"the default stays ({config_text(best)[:60]})"
+            )
+        elif override := override_of(kernel, text_of(kernel.template, best)):
             overrides[kernel.task.key] = override
     notes.append(
         f"{len(overrides)} of {len(kernels)} kernels get another config than their default; "
@@ -229,8 +237,19 @@ def _overrides(verdict: Verdict, kernels: Sequence[Kernel]) -> dict[str, Overrid
             return None
         if verdict.sources.get(key) != source_of(kernel.template, kernel.task):
             return None
+        if not is_point(kernel, config):
+            return None
         overrides[key] = Override(name, config)
     return overrides
+
+
+def is_point(kernel: Kernel, config: str) -> bool:
+    """Whether a search can have measured a config of a log, which people may have edited."""
+    try:
+        knobs = kernel.template.Config.from_text(config)
+    except InvalidConfig:
+        return False
+    return KnobSpace(kernel.task, kernel.template).find(config_of(knobs)) is not None
 
 
 def override_of(kernel: Kernel, config: str | None) -> Override | None:

@@ -49,7 +49,7 @@ def summary(path: Path) -> TuningLogReport:
             stale += isinstance(record, Measurement)
     rows = [_row(key, today, records) for key, records in found.items()]
     rows = sorted((row for row in rows if row.measured), key=lambda r: (-r.measured, r.task))
-    verdicts = [record for record in content.records if isinstance(record, Verdict)]
+    verdicts = _verdicts(content.records)
     facts = {
         "model": content.header.model,
         **content.header.facts,
@@ -78,10 +78,25 @@ def merge(paths: Sequence[Path], output: Path) -> TuningLogReport:
                 str(content.path),
                 "a log holds times of one target",
             )
-    records = [record for content in contents for record in content.records]
-    write_log(output, contents[0].header, _once(records))
-    report = summary(output)
-    return _with_notes(report, [note for content in contents for note in content.notes])
+    records = _once([record for content in contents for record in content.records])
+    notes = [note for content in contents for note in content.notes]
+    last: dict[str, list[Verdict]] = defaultdict(list)  # those of all logs, by graph
+    for content in contents:
+        for verdict in {v.graph: v for v in _verdicts(content.records)}.values():
+            if verdict not in last[verdict.graph]:
+                last[verdict.graph].append(verdict)
+    if unsettled := {graph for graph, verdicts in last.items() if len(verdicts) > 1}:
+        records = [r for r in records if not (isinstance(r, Verdict) and r.graph in unsettled)]
+        notes.append(
+            "the logs' verdicts on the same model are others, and were not compared: none is kept; "
+            "iterations:0 takes the best config of each kernel, a search compares"
+        )
+    write_log(output, contents[0].header, records)
+    return _with_notes(summary(output), notes)
+
+
+def _verdicts(records: Sequence[Record]) -> list[Verdict]:
+    return [record for record in records if isinstance(record, Verdict)]
 
 
 def prune(path: Path, keep: int | None = None) -> TuningLogReport:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +23,7 @@ from .record import (
 __all__ = ["FORMAT", "decode", "decode_header", "encode", "encode_header"]
 
 FORMAT = "leip.tuning/1"
+LONGEST = 1e9  # seconds; also of ratios of times
 _KINDS: dict[str, type] = {
     "measurement": Measurement,
     "challenge": Challenge,
@@ -135,7 +135,7 @@ def _time(value: Any) -> float:
         seconds = float(value)
     except OverflowError:  # an integer of hundreds of digits
         raise ValueError from None
-    if not math.isfinite(seconds) or seconds < 0:
+    if not 0 <= seconds <= LONGEST:
         raise ValueError
     return seconds
 

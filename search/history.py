@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ __all__ = ["History", "TaskHistory"]
 SEEDS = 3  # configs of a task with the same anchor, the fastest of each
 MOST_SEEDS = 6  # of all such tasks together
 
+Items = tuple[tuple[str, int | bool | str], ...]  # of a config, sorted
+
 
 @dataclass(frozen=True)
 class TaskHistory:
@@ -47,9 +50,19 @@ class TaskHistory:
 
     @property
     def best(self) -> Config | None:
-        """The challenger of the last challenge that was won; None: the template's default."""
-        won = [r.challenger for r in self.known if isinstance(r, Challenge) and r.won]
-        return won[-1] if won else None
+        """The challenger that won by most, from the default on; None: the template's default.
+
+        In one log that is the last one. In several the order of the files says nothing.
+        """
+        best, least = None, math.inf
+        shares: dict[Items, float] = {}  # of the default's time
+        for record in self.known:
+            if isinstance(record, Challenge) and record.won:
+                share = shares.get(_items(record.incumbent), 1.0) * (record.ratio or 1.0)
+                shares[_items(record.challenger)] = share
+                if share <= least:
+                    best, least = record.challenger, share
+        return best
 
     @property
     def won(self) -> tuple[float, ...]:
@@ -206,5 +219,5 @@ class History:
         return self._anchors[key]
 
 
-def _items(config: Config) -> tuple[tuple[str, int | bool | str], ...]:
+def _items(config: Config) -> Items:
     return tuple(sorted(config.items()))

@@ -11,6 +11,7 @@ import codecs
 import contextlib
 import errno
 import fcntl
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -273,12 +274,14 @@ class TuningLog:
 
 def _is_torn(data: bytes) -> bool:
     """Whether this is the beginning of a log's first line, and no more than that."""
+    begin = f'{{"format": "{FORMAT}"'.encode()
+    if b"\n" in data or not (begin.startswith(data) or data.startswith(begin)):
+        return False
     try:
-        decode_header(data.decode("utf-8", "surrogateescape"))
+        json.JSONDecoder().raw_decode(data.decode("utf-8", "surrogateescape"))
     except ValueError:
-        begin = f'{{"format": "{FORMAT}"'.encode()
-        return b"\n" not in data and (begin.startswith(data) or data.startswith(begin))
-    return False
+        return True
+    return False  # a whole object: all of the line, or lines whose ends were lost
 
 
 def _locked(path: Path) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from leip.codegen.kept_kernels import KeptKernels
 from leip.codegen.kernel_build import WorkerPool
-from leip.codegen.kernel_worker import Errand
+from leip.codegen.kernel_worker import DIED, Errand, Failed
 from leip.codegen.resolver import resolve
 from leip.codegen.trial import TrialLimits, TrialMeasurer
 from leip.codegen.trial_errands import BuildTrial, TrialKernel
@@ -206,6 +206,23 @@ def test_real_templates_with_packed_weights_and_pad_lanes(measurer: TrialMeasure
     ]
     for outcome in measurer.measure(trials):
         assert outcome.status is Status.OK, outcome
+
+
+def test_a_reference_whose_worker_was_killed_is_computed_again(
+    measurer: TrialMeasurer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All candidates of the task would be lost otherwise."""
+    task = task_of(RELU.replace("7", "11"))
+    attempt, killed = WorkerPool.attempt, iter([True])
+
+    def once_killed(pool: WorkerPool, jobs: Sequence[Errand], timeout: float) -> Sequence[Any]:
+        if next(killed, False):
+            return [Failed(DIED, "it died (signal 9)", "")] * len(jobs)
+        return attempt(pool, jobs, timeout)
+
+    monkeypatch.setattr(WorkerPool, "attempt", once_killed)
+    (outcome,) = measurer.measure([Trial(task.text, select.select(task).template.name, {})])
+    assert outcome.status is Status.OK, outcome
 
 
 def test_code_for_another_machine_is_an_error(measurer: TrialMeasurer) -> None:
