@@ -135,11 +135,13 @@ def _with_notes(report: TuningLogReport, notes: Sequence[str]) -> TuningLogRepor
 
 def _row(key: str, today: _Today, records: Sequence[Measurement | Challenge]) -> TaskRow:
     """What is known of a task, of one template: today's, if there are records of it."""
+    from ..search.history import TaskHistory
+
     name, default = today.default(key)
     if name not in {record.template for record in records}:
         name, default = records[-1].template, None
     found = [r for r in records if isinstance(r, Measurement) and r.template == name]
-    won = [r for r in records if isinstance(r, Challenge) and r.template == name and r.won]
+    best = TaskHistory(tuple(r for r in records if r.template == name), 0).best
     good = [m for m in found if m.status is Status.OK]
 
     def seconds(config: Config | None) -> float:
@@ -153,8 +155,8 @@ def _row(key: str, today: _Today, records: Sequence[Measurement | Challenge]) ->
         measured=len({config_text(m.config) for m in found}),
         failed=len(found) - len(good),
         first=first,
-        best=seconds(won[-1].challenger) if won else first,
-        config=config_text(won[-1].challenger) if won else "",
+        best=seconds(best) if best is not None else first,
+        config=config_text(best) if best is not None else "",
     )
 
 

@@ -548,8 +548,8 @@ def changed(tuning: Tuning, kind: str, change: Callable[[dict[str, Any]], None])
     tuning.log().write_text("".join(json.dumps(line) + "\n" for line in [head, *lines]))
 
 
-def test_transforms_of_the_default_layouts_are_measured_too(tuning: Tuning, tmp_path: Path) -> None:
-    """Modelled ones would be held against the measured ones of other layouts."""
+def register_slow_transforms() -> None:
+    """A measurer to which transforms of layouts are 100 times as slow as all else."""
     fake = runpy.run_path(str(FAKE))["Fake"]
 
     class SlowTransforms(fake):  # type: ignore[misc, valid-type]
@@ -557,6 +557,11 @@ def test_transforms_of_the_default_layouts_are_measured_too(tuning: Tuning, tmp_
             return Outcome(Status.OK, (1e-3 if "layout_transform" in trial.task_text else 1e-5,))
 
     register_search(measurer=SlowTransforms)
+
+
+def test_transforms_of_the_default_layouts_are_measured_too(tuning: Tuning, tmp_path: Path) -> None:
+    """Modelled ones would be held against the measured ones of other layouts."""
+    register_slow_transforms()
     tuning.model = wide(tmp_path)
     tuning(30)
     (choice,) = layout_lines(tuning)
@@ -614,13 +619,7 @@ def test_a_verdict_keeps_its_layouts_while_its_own_kernels_are_the_same(
     tuning: Tuning, tmp_path: Path
 ) -> None:
     """What has changed since is a template that the other layouts need."""
-    fake = runpy.run_path(str(FAKE))["Fake"]
-
-    class SlowTransforms(fake):  # type: ignore[misc, valid-type]
-        def outcome(self, trial: Trial) -> Outcome:
-            return Outcome(Status.OK, (1e-3 if "layout_transform" in trial.task_text else 1e-5,))
-
-    register_search(measurer=SlowTransforms)
+    register_slow_transforms()
     tuning.model = wide(tmp_path)
     assert "tuned: 10.0% faster" in tuning(30)
     assert "was not compared" not in tuning(0)
