@@ -8,6 +8,7 @@ from ..schedules.task import Task
 from ..search.configs import config_of, text_of
 from ..search.history import History
 from ..search.log import LogContent, TuningLog
+from ..search.machine import Facts
 from ..search.measurer import Measurer, Trial
 from ..search.record import (
     Challenge,
@@ -33,16 +34,22 @@ class Recorder:
 
     Attributes:
         log: Where records go.
-        history: All that is known, of other logs too; new records are added.
+        here: The machine that measures.
+        history: All that is known of this machine, of other logs too; new records are added.
         status: How far the search is.
         tunable: The kernels of the tuner's tasks, in order.
     """
 
     def __init__(
-        self, log: TuningLog, others: Sequence[LogContent], iterations: int, watch: Watch
+        self,
+        log: TuningLog,
+        others: Sequence[LogContent],
+        here: Facts,
+        iterations: int,
+        watch: Watch,
     ) -> None:
-        self.log = log
-        self.history = History([*others, log.content])
+        self.log, self.here = log, here
+        self.history = History([*others, log.content], here)
         self.status = SearchStatus(iterations)
         self.tunable: list[Kernel] = []
         self._watch = watch

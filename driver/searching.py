@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import __version__
 from ..codegen.build import build_object
 from ..codegen.cache import package_version
-from ..codegen.host_caches import caches
-from ..codegen.measure import measure_peak
-from ..errors import LeipError
 from ..ir.graph import Graph
 from ..ir.text import print_graph
 from ..schedules.select import Override
-from ..schedules.task import Task
 from ..search.configs import text_of
 from ..search.knob_space import KnobSpace
-from ..search.log import FOLDER, NAME, LogContent, TuningLog, read_log
+from ..search.log import FOLDER, NAME, TuningLog, read_log
 from ..search.measurer import Measurer
 from ..search.record import Header, Verdict, now
-from ..search.registry import parts
 from ..search.sources import source_of
 from ..search.tuner import TuneTask
 from .given_logs import check_target
 from .layout_choice import choose_layouts
+from .machine import announced, bound_of, machine_facts, with_limits
 from .recorder import Recorder
 from .search_parts import judge, make_measurer, make_tuner
 from .tuning import (
@@ -37,15 +32,13 @@ from .tuning import (
     confirmed,
     kernels_of,
     log_notes,
+    machine_notes,
     override_of,
     stale_layouts,
 )
 from .tuning_report import write_report
 
 __all__ = ["SearchInterrupted", "search"]
-
-
-USUAL_GFLOPS, USUAL_GIGABYTES = 100.0, 20.0  # of a machine that is not known
 
 
 class SearchInterrupted(KeyboardInterrupt):
@@ -64,10 +57,12 @@ def search(job: Job) -> Tuned:
     path = own or job.options.output_path.absolute() / FOLDER / NAME
     with TuningLog(path, lambda: _header(job)) as log:
         check_target(log.content, job.build.target)
-        recorder = Recorder(log, others, job.options.iterations or 0, job.watch)
+        here = announced(log, job.build.threads)
+        recorder = Recorder(log, others, here, job.options.iterations or 0, job.watch)
         kernels = kernels_of(job.graph, job.build)
         contents = [*others, log.content]
         notes = log_notes(contents, kernels, job) + stale_layouts(contents, job)
+        notes += machine_notes(contents, here)
         try:
             measurer = make_measurer(job)
             try:
@@ -85,7 +80,8 @@ def search(job: Job) -> Tuned:
         except KeyboardInterrupt:
             raise SearchInterrupted(_stopped(recorder)) from None
     try:
-        write_report(read_log(path), kernels, recorder.history.verdict(job.digest, ()), others)
+        verdict = recorder.history.verdict(job.digest, ())
+        write_report(read_log(path), kernels, verdict, others, here)
     except Exception as error:  # noqa: BLE001 - no reason to lose what was found
         note = f"there is no report of this search: {' '.join(str(error).split())}"
         tuned = dataclasses.replace(tuned, notes=(*tuned.notes, note))
@@ -100,38 +96,11 @@ def _header(job: Job) -> Header:
         target=str(build.target),
         threads=build.threads,
         level=build.level,
-        machine=_machine(build.threads),
+        machine=with_limits(machine_facts(), build.threads),
         leip=__version__,
         tvm=package_version("apache-tvm"),
         stamp=now(),
     )
-
-
-def _machine(threads: int) -> dict[str, str]:
-    """What measures, for people; and its limits, which the order of the search goes by."""
-    facts = {**_facts(), "kernel": platform.release()}
-    if parts().measurer is None:
-        try:
-            peak = measure_peak(threads)
-        except (LeipError, OSError):
-            return facts
-        facts |= {"gflops": f"{peak.gflops:.1f}", "gigabytes": f"{peak.gigabytes:.1f}"}
-    return facts
-
-
-def _facts() -> dict[str, str]:
-    """What does not change from day to day."""
-    sizes = {f"l{cache.level}": f"{cache.bytes >> 10} KB" for cache in caches()}
-    return {"cpu": _cpu_name(), **sizes}
-
-
-def _cpu_name() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
-    return f"{names[0]}, {len(names)} CPUs" if names else platform.machine()
 
 
 def _stopped(recorder: Recorder) -> str:
@@ -163,7 +132,7 @@ def _tune(
             kernel.task.text,
             source=source_of(kernel.template, kernel.task),
             weight=kernel.weight,
-            bound=_bound(kernel.task, recorder.log.content.header),
+            bound=bound_of(kernel.task, recorder.here),
             known=found.known,
             seeds=recorder.history.seeds(kernel.task, kernel.template),
         )
@@ -181,17 +150,6 @@ def _tune(
     return overrides
 
 
-def _bound(task: Task, header: Header) -> float:
-    """Seconds that no config can go below, by the machine's limits in the log's first line."""
-    try:
-        flops, rate = float(header.machine["gflops"]), float(header.machine["gigabytes"])
-    except (KeyError, ValueError):
-        flops = rate = 0.0
-    if not (flops > 0 and rate > 0):  # a plugin measures, or there was no compiler
-        flops, rate = USUAL_GFLOPS, USUAL_GIGABYTES
-    return max(task.flops / flops, task.bytes / rate) / 1e9
-
-
 # --- never worse ----------------------------------------------------------------------------------
 
 
@@ -200,7 +158,7 @@ def _proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorde
     rival, standing = "the defaults", Tuned(job.graph, {}, ())
     earlier = recorder.history.verdict(job.digest, ())
     proven = None
-    if earlier is not None and earlier.tuned and _is_of_here(earlier, recorder.log.content):
+    if earlier is not None and earlier.tuned and earlier in recorder.log.content.records:
         proven = confirmed(job, earlier, recorder.history.choices(job.digest))
     if proven is not None:
         rival, standing = "what an earlier search found", proven
@@ -225,16 +183,6 @@ def _proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorde
     recorder.append(verdict)
     recorder.say("done")
     return dataclasses.replace(standing, notes=(*tuned.notes, note))
-
-
-def _is_of_here(verdict: Verdict, own: LogContent) -> bool:
-    """Whether a verdict was given on this machine, as far as the log of the output folder tells.
-
-    What was faster elsewhere may be slower here, and must win again.
-    """
-    here = _facts()
-    there = {name: own.header.machine.get(name) for name in here}
-    return verdict in own.records and there == here
 
 
 def _same(one: Tuned, other: Tuned) -> bool:

@@ -22,7 +22,8 @@ from ..search.history import History
 from ..search.knob_space import KnobSpace
 from ..search.layouts import replayed
 from ..search.log import LogContent, read_log
-from ..search.record import LayoutChoice, Verdict
+from ..search.machine import Facts, by_machine, same_machine
+from ..search.record import LayoutChoice, Measurement, Verdict
 from ..search.sources import source_of
 from ..search.status import SearchStatus
 from .given_logs import GivenLogs
@@ -37,6 +38,7 @@ __all__ = [
     "confirmed",
     "kernels_of",
     "log_notes",
+    "machine_notes",
     "override_of",
     "replay",
     "stale_layouts",
@@ -149,6 +151,20 @@ def log_notes(contents: Sequence[LogContent], kernels: Sequence[Kernel], job: Jo
             notes.append(
                 f"{content.path}: {stale} measurements stay unused, because the templates that "
                 "made these kernels have changed since"
+            )
+    return notes
+
+
+def machine_notes(contents: Sequence[LogContent], here: Facts) -> list[str]:
+    """What is to be said of measurements that a search here does not go by."""
+    notes = []
+    for content in contents:
+        measured = [m for m, record in by_machine(content) if isinstance(record, Measurement)]
+        if elsewhere := [machine for machine in measured if not same_machine(machine, here)]:
+            cpus = sorted({machine.get("cpu", "not known") for machine in elsewhere})
+            notes.append(
+                f"{content.path}: {len(elsewhere)} measurements are another machine's "
+                f"({'; '.join(cpus)}): what was best there is measured here early"
             )
     return notes
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import LeipError, UsageError
 from ..schedules.template import config_text
-from ..search.log import TuningLog, read_log, write_log
+from ..search.log import LogContent, TuningLog, read_log, write_log
+from ..search.machine import Facts, Machines, by_machine, with_machines
 from ..search.record import (
     Challenge,
     Config,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["merge", "prune", "summary"]
 
+Pair = tuple[Facts, Record]  # a record, and the machine that measured it
+
 
 def summary(path: Path) -> TuningLogReport:
     """What stands in a log, task by task, those with the most measurements first.
@@ -38,21 +41,24 @@ def summary(path: Path) -> TuningLogReport:
     """
     content = read_log(path)
     today = _Today(content.records)
-    found: dict[str, list[Measurement | Challenge]] = defaultdict(list)
+    machines = Machines()
+    machines.number(content.header.machine)
+    found: dict[str, dict[int, list[Measurement | Challenge]]] = {}
     stale = 0
-    for record in content.records:
+    for facts, record in by_machine(content):
         if not isinstance(record, Measurement | Challenge):
             continue
         if today.is_source(record.source, record.task, record.template):
-            found[record.task].append(record)
+            number = machines.number(facts)
+            found.setdefault(record.task, {}).setdefault(number, []).append(record)
         else:
             stale += isinstance(record, Measurement)
-    rows = [_row(key, today, records) for key, records in found.items()]
+    rows = [_row(key, today, list(measured.values())) for key, measured in found.items()]
     rows = sorted((row for row in rows if row.measured), key=lambda r: (-r.measured, r.task))
     verdicts = _verdicts(content.records)
     facts = {
         "model": content.header.model,
-        **content.header.facts,
+        **content.header.facts(machines.facts),
         "measurements": str(len(content.measurements)),
         "last verdict": _sentence(verdicts[-1]) if verdicts else "none",
     }
@@ -78,7 +84,7 @@ def merge(paths: Sequence[Path], output: Path) -> TuningLogReport:
                 str(content.path),
                 "a log holds times of one target",
             )
-    records = _once([record for content in contents for record in content.records])
+    pairs = _once([pair for content in contents for pair in by_machine(content)])
     notes = [note for content in contents for note in content.notes]
     last: dict[str, list[Verdict]] = defaultdict(list)  # those of all logs, by graph
     for content in contents:
@@ -86,12 +92,13 @@ def merge(paths: Sequence[Path], output: Path) -> TuningLogReport:
             if verdict not in last[verdict.graph]:
                 last[verdict.graph].append(verdict)
     if unsettled := {graph for graph, verdicts in last.items() if len(verdicts) > 1}:
-        records = [r for r in records if not (isinstance(r, Verdict) and r.graph in unsettled)]
+        pairs = [(m, r) for m, r in pairs if not isinstance(r, Verdict) or r.graph not in unsettled]
         notes.append(
             "the logs' verdicts on the same model are others, and were not compared: none is kept; "
             "iterations:0 takes the best config of each kernel, a search compares"
         )
-    write_log(output, contents[0].header, records)
+    header = contents[0].header
+    write_log(output, header, with_machines(header.machine, pairs))
     return _with_notes(summary(output), notes)
 
 
@@ -116,14 +123,15 @@ def prune(path: Path, keep: int | None = None) -> TuningLogReport:
     content = read_log(path)
     with TuningLog(path, lambda: content.header) as log:
         content = log.content
-        records = _once(content.records)
-        fresh = _without_stale(records)
+        every = [*by_machine(content)]
+        once = _once(every)
+        fresh = _without_stale(once, content)
         kept = fresh if keep is None else _fastest(fresh, keep)
-        write_log(path, content.header, kept)
+        write_log(path, content.header, with_machines(content.header.machine, kept))
     notes = [
         f"{len(content.damaged)} damaged lines dropped",
-        f"{len(content.records) - len(records)} records that stood twice dropped",
-        f"{len(records) - len(fresh)} records of templates that have changed dropped",
+        f"{len(every) - len(once)} records that stood twice dropped",
+        f"{len(once) - len(fresh)} records of templates that have changed dropped",
         f"{len(fresh) - len(kept)} records of slower configs dropped",
     ]
     return _with_notes(summary(path), [note for note in notes if not note.startswith("0 ")])
@@ -133,27 +141,34 @@ def _with_notes(report: TuningLogReport, notes: Sequence[str]) -> TuningLogRepor
     return TuningLogReport(report.facts, report.tasks, (*notes, *report.notes))
 
 
-def _row(key: str, today: _Today, records: Sequence[Measurement | Challenge]) -> TaskRow:
-    """What is known of a task, of one template: today's, if there are records of it."""
-    from ..search.history import TaskHistory
+def _row(key: str, today: _Today, machines: Sequence[Sequence[Measurement | Challenge]]) -> TaskRow:
+    """What is known of a task, of one template: today's, if there are records of it.
 
+    Times are those of one machine, which says what is best; measured are configs on any.
+    """
+    from ..search.history import TaskHistory, decisive
+
+    every = [record for records in machines for record in records]
     name, default = today.default(key)
-    if name not in {record.template for record in records}:
-        name, default = records[-1].template, None
-    found = [r for r in records if isinstance(r, Measurement) and r.template == name]
-    best = TaskHistory(tuple(r for r in records if r.template == name), 0).best
-    good = [m for m in found if m.status is Status.OK]
+    if name not in {record.template for record in every}:
+        name, default = every[-1].template, None
+    every = [record for record in every if record.template == name]
+    known = decisive([[r for r in records if r.template == name] for records in machines])
+    history = TaskHistory(known, 0)
+    measured = [r for r in every if isinstance(r, Measurement)]
+    best = history.best
 
     def seconds(config: Config | None) -> float:
-        return min((m.seconds for m in good if m.config == config), default=math.inf)
+        time = history.seconds(config) if config is not None else None
+        return math.inf if time is None else time
 
     first = seconds(default)
     return TaskRow(
         task=key,
         name=today.name(key),
         template=name,
-        measured=len({config_text(m.config) for m in found}),
-        failed=len(found) - len(good),
+        measured=len({config_text(m.config) for m in measured}),
+        failed=sum(m.status is not Status.OK for m in measured),
         first=first,
         best=seconds(best) if best is not None else first,
         config=config_text(best) if best is not None else "",
@@ -175,24 +190,25 @@ def _sentence(verdict: Verdict) -> str:
     return f"defaults stay: {verdict.message}, {verdict.stamp}"
 
 
-def _once(records: Sequence[Record]) -> list[Record]:
-    """Every record once, where it stands first."""
-    seen: set[str] = set()
+def _once(pairs: Sequence[Pair]) -> list[Pair]:
+    """Every record of a machine once, where it stands first."""
+    machines = Machines()
+    seen: set[tuple[int, str]] = set()
     kept = []
-    for record in records:
-        if repr(record) not in seen:
-            seen.add(repr(record))
-            kept.append(record)
+    for facts, record in pairs:
+        # what a task computes is the same on all machines
+        number = -1 if isinstance(record, TaskText) else machines.number(facts)
+        if (number, repr(record)) not in seen:
+            seen.add((number, repr(record)))
+            kept.append((facts, record))
     return kept
 
 
-def _without_stale(records: Sequence[Record]) -> list[Record]:
+def _without_stale(pairs: Sequence[Pair], content: LogContent) -> list[Pair]:
     from ..search.history import History
 
-    today = _Today(records)
-    history = History([])
-    for record in records:
-        history.learn(record)
+    records = [record for _, record in pairs]
+    today, history = _Today(records), History([content])
     needed = {id(choice) for choice in _needed(records, today)}
 
     def holds(record: Record) -> bool:
@@ -204,7 +220,7 @@ def _without_stale(records: Sequence[Record]) -> list[Record]:
             return history.holds(record) or not today.strange.isdisjoint(record.sources)
         return True
 
-    return [record for record in records if holds(record)]
+    return [(facts, record) for facts, record in pairs if holds(record)]
 
 
 class _Today:
@@ -278,12 +294,13 @@ def _same(one: LayoutChoice, other: LayoutChoice) -> bool:
     return (one.graph, one.block, one.blocked) == (other.graph, other.block, other.blocked)
 
 
-def _fastest(records: Sequence[Record], keep: int) -> list[Record]:
-    by_task: dict[str, list[Measurement]] = defaultdict(list)
+def _fastest(pairs: Sequence[Pair], keep: int) -> list[Pair]:
+    machines = Machines()
+    by_task: dict[tuple[int, str], list[Measurement]] = defaultdict(list)
     wanted = []
-    for record in records:
+    for facts, record in pairs:
         if isinstance(record, Measurement):
-            by_task[record.task].append(record)
+            by_task[machines.number(facts), record.task].append(record)
         elif isinstance(record, Challenge) and record.won:
             wanted += [(record.task, record.incumbent), (record.task, record.challenger)]
     ids = set()
@@ -291,4 +308,4 @@ def _fastest(records: Sequence[Record], keep: int) -> list[Record]:
         good = sorted((m for m in found if m.status is Status.OK), key=lambda m: m.seconds)
         ids |= {id(m) for m in good[:keep]}
         ids |= {id(m) for m in found if (m.task, m.config) in wanted}
-    return [r for r in records if not isinstance(r, Measurement) or id(r) in ids]
+    return [(m, r) for m, r in pairs if not isinstance(r, Measurement) or id(r) in ids]

@@ -13,7 +13,8 @@ from ..search.configs import config_of, text_of
 from ..search.curves import Curve, Curves, CurveTask, curves
 from ..search.history import History
 from ..search.log import LogContent
-from ..search.record import Verdict
+from ..search.machine import Facts, by_machine, same_machine
+from ..search.record import Record, Verdict
 from ..search.sources import source_of
 from .tuning import Kernel
 
@@ -55,7 +56,8 @@ def write_report(
     content: LogContent,
     kernels: Sequence[Kernel],
     verdict: Verdict | None,
-    others: Sequence[LogContent] = (),
+    others: Sequence[LogContent],
+    here: Facts,
 ) -> Path:
     """Write the page beside the log.
 
@@ -64,24 +66,25 @@ def write_report(
         kernels: The model's.
         verdict: On the tuned object, if there is one.
         others: Logs that were learnt from.
+        here: The machine whose measurements are shown.
 
     Raises:
         OutputError: It cannot be written.
     """
     from jinja2 import Template
 
-    history = History([*others, content])
+    history = History([*others, content], here)
     lines = curves(
-        content.records,
+        _measured_by(here, [content]),
         {kernel.task.key: _curve_task(kernel) for kernel in kernels},
-        [record for other in others for record in other.records],
+        _measured_by(here, others),
     )
     rows = _rows(kernels, history, lines)
     template = Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True)
     page = template.render(
         model=content.header.model,
         verdict=_sentence(verdict),
-        facts={**content.header.facts, "iterations": str(lines.iterations)},
+        facts={**content.header.facts([here]), "iterations": str(lines.iterations)},
         model_plot=_line_plot(lines.model, lines.iterations, 1000, 320) if lines.model else "",
         kernels_plot=_bar_plot(rows) if rows else "",
         kernels=rows,
@@ -89,6 +92,11 @@ def write_report(
     path = content.path.parent / REPORT
     write_text_whole(path, page)
     return path
+
+
+def _measured_by(machine: Facts, contents: Sequence[LogContent]) -> list[Record]:
+    found = [pair for content in contents for pair in by_machine(content)]
+    return [record for facts, record in found if same_machine(facts, machine)]
 
 
 def _curve_task(kernel: Kernel) -> CurveTask:

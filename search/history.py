@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import LeipError
@@ -14,6 +14,7 @@ from ..schedules.task import Task
 from ..schedules.template import Template
 from .anchor import anchor_key
 from .log import LogContent
+from .machine import Facts, Machines, by_machine
 from .record import (
     Challenge,
     Config,
@@ -27,7 +28,7 @@ from .record import (
 )
 from .sources import source_of
 
-__all__ = ["History", "TaskHistory"]
+__all__ = ["History", "TaskHistory", "decisive"]
 
 SEEDS = 3  # configs of a task with the same anchor, the fastest of each
 MOST_SEEDS = 6  # of all such tasks together
@@ -41,8 +42,8 @@ class TaskHistory:
 
     Attributes:
         known: Measurements and challenges that hold: same template, whose sources are what they
-            were.
-        stale: How many measurements do not.
+            were. All of one machine: ratios and times of several say nothing together.
+        stale: How many measurements do not hold, of all machines.
     """
 
     known: tuple[Measurement | Challenge, ...]
@@ -95,40 +96,57 @@ class History:
 
     Args:
         contents: The logs; of the same kind of record the later one counts.
+        here: The machine whose records count, those of others are no more than a hint (`seeds`);
+            None: the records of all machines count, as far as they can do so together.
 
     Attributes:
         texts: Of the tasks, by key.
     """
 
-    def __init__(self, contents: Sequence[LogContent]) -> None:
-        self._records: list[Record] = []
-        self._by_task: dict[str, list[Measurement | Challenge]] = defaultdict(list)
+    def __init__(self, contents: Sequence[LogContent], here: Facts | None = None) -> None:
+        self._machines = Machines()
+        self._here = None if here is None else self._machines.number(here)
+        self._records: list[Record] = []  # that count
+        self._by_task: dict[str, list[tuple[int, Measurement | Challenge]]] = defaultdict(list)
         self.texts: dict[str, str] = {}
         self._transforms: dict[str, TransformTime] = {}
         self._sources: dict[str, str] = {}
         self._anchors: dict[str, str] = {}
         for content in contents:
-            for record in content.records:
-                self.learn(record)
+            for facts, record in by_machine(content):
+                self._take(self._machines.number(facts), record)
 
     def learn(self, record: Record) -> None:
-        """Another record, after all others."""
-        self._records.append(record)
-        if isinstance(record, Measurement | Challenge):
-            self._by_task[record.task].append(record)
-        elif isinstance(record, TaskText):
+        """Another record, after all others, of this machine."""
+        self._take(self._here or 0, record)
+
+    def _take(self, machine: int, record: Record) -> None:
+        if isinstance(record, TaskText):
             self.texts[record.task] = record.text
-        elif isinstance(record, TransformTime):
+        elif isinstance(record, Measurement | Challenge):
+            self._by_task[record.task].append((machine, record))
+        if not self._counts(machine):
+            return
+        self._records.append(record)
+        if isinstance(record, TransformTime):
             self._transforms[record.task] = record
+
+    def _counts(self, machine: int) -> bool:
+        return self._here is None or machine == self._here
 
     def of(self, task: Task, template: Template) -> TaskHistory:
         """What is known of a task that this template makes."""
         source = source_of(template, task)
-        found = self._by_task.get(task.key, [])
-        holds = [m.template == template.name and m.source == source for m in found]
-        known = tuple(m for m, good in zip(found, holds) if good)
-        stale = sum(isinstance(m, Measurement) for m, good in zip(found, holds) if not good)
-        return TaskHistory(known, stale)
+        known: dict[int, list[Measurement | Challenge]] = defaultdict(list)
+        stale = 0
+        for machine, record in self._by_task.get(task.key, []):
+            if not self._counts(machine):
+                continue
+            if record.template == template.name and record.source == source:
+                known[machine].append(record)
+            else:
+                stale += isinstance(record, Measurement)
+        return TaskHistory(decisive(known.values()), stale)
 
     def transform(self, task: Task) -> float | None:
         """Seconds of a layout transform; None if not known, or if its template has changed."""
@@ -174,25 +192,24 @@ class History:
         return None
 
     def seeds(self, task: Task, template: Template) -> tuple[Config, ...]:
-        """Good configs of tasks that have the same anchor and another epilogue.
+        """Configs worth trying early: what was good elsewhere.
 
-        First the best of every such task, then the second best, and few in all: each is measured
-        before the search has its own way.
+        Those of the task itself that were measured on other machines, and those of tasks that have
+        the same anchor and another epilogue. First the best of every such task and machine, then
+        the second best, and few in all: each is measured before the search has its own way.
         """
         ranks: list[list[Config]] = [[] for _ in range(SEEDS)]
         anchor = anchor_key(task)
-        for key in self.texts:
-            if key != task.key and self._anchor(key) == anchor:
-                good = [
-                    m
-                    for m in self._by_task.get(key, [])
-                    if isinstance(m, Measurement)
-                    and m.status is Status.OK
-                    and m.template == template.name
-                ]
-                good.sort(key=lambda m: m.seconds)
-                for rank, measurement in zip(ranks, good, strict=False):
-                    rank.append(measurement.config)
+        others = [k for k in self.texts if k != task.key and self._anchor(k) == anchor]
+        for key in (task.key, *others):
+            machines: dict[int, list[Measurement | Challenge]] = defaultdict(list)
+            for machine, record in self._by_task.get(key, []):
+                elsewhere = self._here is not None and machine != self._here
+                if record.template == template.name and (key != task.key or elsewhere):
+                    machines[machine].append(record)
+            for records in machines.values():
+                for rank, config in zip(ranks, _best_first(records), strict=False):
+                    rank.append(config)
         seeds: list[Config] = []
         for config in itertools.chain.from_iterable(ranks):
             if config not in seeds:
@@ -217,6 +234,33 @@ class History:
             except (LeipError, ValueError):  # of an op that is not there, or another version's
                 self._anchors[key] = ""
         return self._anchors[key]
+
+
+def decisive(
+    machines: Iterable[Sequence[Measurement | Challenge]],
+) -> tuple[Measurement | Challenge, ...]:
+    """Of the records of a task, machine by machine, those that say what is best.
+
+    They are those of the machine that measured last, of those that did not stop after one config;
+    the order of joined logs does not matter, as the time stamps say when it was.
+    """
+
+    def rank(item: tuple[int, Sequence[Measurement | Challenge]]) -> tuple[bool, str, int]:
+        place, records = item
+        compared = len({_items(r.config) for r in records if isinstance(r, Measurement)}) > 1
+        won = any(isinstance(record, Challenge) for record in records)
+        return compared or won, max(record.stamp for record in records), place
+
+    found = [records for records in machines if records]
+    return tuple(max(enumerate(found), key=rank)[1]) if found else ()
+
+
+def _best_first(records: Sequence[Measurement | Challenge]) -> list[Config]:
+    """The configs of one machine's records that ran: the one that won, then by their times."""
+    winner = TaskHistory(tuple(records), 0).best
+    good = [r for r in records if isinstance(r, Measurement) and r.status is Status.OK]
+    good.sort(key=lambda m: (m.config != winner, m.seconds))
+    return [measurement.config for measurement in good]
 
 
 def _items(config: Config) -> Items:

@@ -6,7 +6,7 @@ Only measurements have the key `config`. Every record says what it is by `kind`.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ __all__ = [
     "Config",
     "Header",
     "LayoutChoice",
+    "MachineFacts",
     "Measurement",
     "Record",
     "Status",
@@ -53,8 +54,9 @@ class Header:
         target: Text of the target: its records are good for nothing else.
         threads: Threads that the kernels were measured with.
         level: Optimization level of the tasks.
-        machine: Facts of the machine that measured (CPU, caches, kernel): no check. For people, but
-            for its `gflops` and `gigabytes`, which the order of a search goes by.
+        machine: Facts of the machine that began it (CPU, caches, kernel) and measured what follows,
+            until a record names another one (`search/machine.py` says which of them count); its
+            `gflops` and `gigabytes` are what the order of a search goes by.
         leip: Version of leip.
         tvm: Version of TVM.
         stamp: When the log was begun, UTC, ISO 8601.
@@ -70,13 +72,13 @@ class Header:
     tvm: str
     stamp: str
 
-    @property
-    def facts(self) -> dict[str, str]:
-        """All but the model, for people."""
+    def facts(self, machines: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        """All but the model, for people, with the machines that measured."""
+        texts = [", ".join(f"{name} {value}" for name, value in each.items()) for each in machines]
         return {
             "target": self.target,
             "threads, level": f"{self.threads}, {self.level}",
-            "machine": ", ".join(f"{name} {value}" for name, value in self.machine.items()),
+            "machine": "; ".join(texts),
             "leip, TVM": f"{self.leip}, {self.tvm}",
             "begun": self.stamp,
         }
@@ -148,6 +150,17 @@ class TaskText:
 
     task: str
     text: str
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """The machine that measured the records that follow, if another one measured those before.
+
+    Attributes:
+        machine: Its facts, as in `Header`.
+    """
+
+    machine: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -225,4 +238,4 @@ class Verdict:
     stamp: str = ""
 
 
-Record = Measurement | Challenge | TaskText | TransformTime | LayoutChoice | Verdict
+Record = Measurement | Challenge | TaskText | MachineFacts | TransformTime | LayoutChoice | Verdict

@@ -16,19 +16,6 @@ def write(log: Path, lines: list[dict[str, Any]]) -> None:
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_what_won_on_another_machine_must_win_here(searched: Tuning) -> None:
-    searched(None, "PLAIN")
-    head, *lines = searched.lines()
-    head["machine"]["cpu"] = "another one"
-    write(searched.log(), [head, *lines])
-    searched(0)
-    assert searched.object() != searched.object("PLAIN"), "without measuring the log is believed"
-    text = searched(2, env={"FAKE_RATIO": "1.02"})
-    assert "note: the defaults stay: the tuned object takes 102.0%" in text
-    assert searched.object() == searched.object("PLAIN")
-    assert "note: tuned: 10.0% faster than the defaults" in searched(2)
-
-
 @pytest.mark.parametrize("value", [0, True, "", "x,y=3", 999, 10**30])
 def test_a_winner_that_is_no_config_is_left_out(searched: Tuning, value: object) -> None:
     lines = searched.lines()
