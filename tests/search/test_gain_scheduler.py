@@ -48,3 +48,26 @@ def test_a_task_that_gains_keeps_its_turn() -> None:
 def test_exhausted_tasks_get_nothing() -> None:
     assert NEXT([state(best=9.0, measured=100), state(best=1.01)]) == 1
     assert NEXT([state(measured=100), state(measured=100)]) is None
+
+
+def broken(batches: int) -> TaskState:
+    """Nothing of it ran in so many batches."""
+    return state(best=math.inf, bound=1e-9, measured=4 * batches, history=(math.inf,) * batches)
+
+
+def test_a_task_of_which_nothing_runs_goes_first() -> None:
+    assert NEXT([state(best=9.0, weight=50), broken(1)]) == 1
+    assert NEXT([broken(2), state(), broken(1)]) == 2, "they take turns"
+
+
+def test_a_task_of_which_nothing_ever_runs_leaves_the_others_half() -> None:
+    gaining = (9.0, 8.0, 7.0, 6.0, 5.0)
+    assert NEXT([broken(5), state(best=5.0, history=gaining[:4])]) == 1
+    assert NEXT([broken(5), state(best=5.0, history=gaining)]) == 0
+    assert NEXT([broken(5), broken(5), state(best=5.0, history=gaining)]) == 2
+    assert NEXT([broken(9), state(measured=100)]) == 0, "nobody else wants them"
+
+
+def test_what_runs_at_last_is_judged_by_its_time() -> None:
+    mended = state(best=1.01, history=(math.inf, math.inf, 1.01))
+    assert NEXT([mended, state(best=9.0, weight=3)]) == 1

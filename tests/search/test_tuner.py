@@ -132,6 +132,26 @@ def test_a_default_that_does_not_run_is_replaced_by_what_does() -> None:
     assert watch.of(Challenge)[0].ratio == 0.0  # type: ignore[union-attr]
 
 
+class Picky(Pretended):
+    """Of the task `picky` a few configs run only; the others fail in several ways."""
+
+    FAILURES = itertools.cycle((Status.BUILD_ERROR, Status.WRONG_RESULT, Status.TIMEOUT))
+
+    def measure(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
+        for trial, outcome in zip(trials, super().measure(trials), strict=True):
+            fails = trial.task_text == "picky" and (trial.config["a"], trial.config["b"]) != (8, 2)
+            yield Outcome(next(self.FAILURES), message="no") if fails else outcome
+
+
+def test_a_task_whose_default_does_not_run_is_not_starved() -> None:
+    """It stands once and is short, beside long ones that stand often."""
+    picky = task(space=space(task="picky"), text="picky", bound=2e-3)
+    long = [task(text=f"long{n}", weight=2, bound=5e-4) for n in range(3)]
+    found = tuner([*long, picky], Picky(), Watch()).run(120).tasks
+    assert math.isfinite(found[3].seconds) and found[3].default_seconds == math.inf
+    assert all(other.measured >= 4 for other in found[:3])
+
+
 def test_a_second_run_goes_on_where_the_first_ended() -> None:
     first = Watch()
     before = tuner([task()], Pretended(), first).run(20).tasks[0]
