@@ -13,12 +13,14 @@ from .console import Bars, seconds
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.constrain import Constrain
     from rich.live import Live
 
     from ..search.status import SearchStatus, TaskStatus
 
 SHOWN = 12  # tasks, those that take most of the time
-WIDTHS = {"times": 5, "trials": 7, "default": 7, "best": 7, "gain": 5}
+HEAD = ("task", "times", "trials", "default", "best", "gain")
+LEAST = 5  # characters of a column of numbers
 REDRAW = 0.25  # seconds between two pictures
 LINE = 10.0  # seconds between two lines where there is no terminal
 
@@ -111,25 +113,38 @@ def line(status: SearchStatus) -> str:
 
 def picture(status: SearchStatus) -> Group:
     """The tasks that take most of the time, and a bar."""
-    from rich import box
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("task", overflow="ellipsis", no_wrap=True, ratio=1)
-    for name in WIDTHS:
-        table.add_column(name, justify="right", no_wrap=True, min_width=WIDTHS[name])
-    for task in heaviest(status):
-        style = "bold" if task is status.current else ""
-        table.add_row(Text(task.name), *_cells(task), style=style)
+    table = _table(status)
     hidden = len(status.tasks) - SHOWN
     rows = [table, Text(f"… and {hidden} more tasks")] if hidden > 0 else [table]
     foot = Table.grid()
     foot.add_row(ProgressBar(total=max(1, status.iterations), completed=status.done, width=40))
     foot.add_row(Text(line(status)))
     return Group(*rows, foot)
+
+
+def _table(status: SearchStatus) -> Constrain:
+    """As wide as its cells want; on a narrower terminal names are shortened, and no number is."""
+    from rich import box
+    from rich.constrain import Constrain
+    from rich.table import Table
+    from rich.text import Text
+
+    tasks = heaviest(status)
+    rows = [(task.name, *_cells(task)) for task in tasks]
+    wanted = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, expand=True)
+    table.add_column(HEAD[0], overflow="ellipsis", no_wrap=True, ratio=1)
+    for name, width in zip(HEAD[1:], wanted[1:], strict=True):
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(width, LEAST))
+    for task, (name, *cells) in zip(tasks, rows, strict=True):
+        style = "bold" if task is status.current else ""
+        table.add_row(Text(name), *cells, style=style)
+    return Constrain(table, sum(max(width, LEAST) for width in wanted) + len(HEAD) + 1)
 
 
 def heaviest(status: SearchStatus) -> list[TaskStatus]:
