@@ -143,6 +143,7 @@ def replace_defaults(defaults: Callable[[Any, Any], Any] | None) -> None:
 
 def register_search(
     *,
+    space: Callable[..., Any] | None = None,
     proposer: Callable[..., Any] | None = None,
     scheduler: Callable[[], Any] | None = None,
     measurer: Callable[[], Any] | None = None,
@@ -151,6 +152,7 @@ def register_search(
     """Put parts of your own into the search (docs/tuning.md).
 
     Args:
+        space: `space(task, template)` gives a `leip.search.space.SearchSpace`, one per task.
         proposer: `proposer(space, seed)` gives a `leip.search.proposer.Proposer`, one per task.
         scheduler: `scheduler()` gives a `leip.search.scheduler.Scheduler`.
         measurer: `measurer()` gives a `leip.search.measurer.Measurer`, for example of another
@@ -160,7 +162,7 @@ def register_search(
     """
     from .search.registry import register
 
-    register(proposer=proposer, scheduler=scheduler, measurer=measurer, judge=judge)
+    register(space=space, proposer=proposer, scheduler=scheduler, measurer=measurer, judge=judge)
 
 
 def _digest(path: Path) -> str:

@@ -118,8 +118,9 @@ def _tuned(
     watch: Watch | None,
 ) -> Tuned:
     """What the graph is built with after a search, or after the log of one."""
+    from .replaying import replay
     from .searching import search
-    from .tuning import Job, replay
+    from .tuning import Job
 
     name = options.input_path.stem or options.input_path.resolve().name
     say = watch or (lambda status: None)

@@ -9,7 +9,7 @@ from ..codegen.host_caches import caches
 from ..codegen.measure import measure_peak
 from ..errors import LeipError
 from ..schedules.task import Task
-from ..search.checked_parts import part_name
+from ..search.blame import part_name
 from ..search.log import TuningLog
 from ..search.machine import Facts, last_machine, same_machine
 from ..search.record import MachineFacts

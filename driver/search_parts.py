@@ -9,15 +9,27 @@ from pathlib import Path
 from ..codegen.build import BuildOptions
 from ..codegen.contest import Contest, contest
 from ..codegen.trial import TrialMeasurer
-from ..search.checked_parts import CheckedMeasurer, blamed, part_error
+from ..schedules.task import Task
+from ..schedules.template import Template
+from ..search.blame import blamed, part_error
+from ..search.checked_parts import CheckedMeasurer, CheckedSpace
 from ..search.gain_scheduler import GainScheduler
+from ..search.knob_space import KnobSpace
 from ..search.local_search import LocalSearch
 from ..search.measurer import Measurer
 from ..search.registry import parts
+from ..search.space import SearchSpace
 from ..search.tuner import Observer, Tuner, TuneTask
 from .tuning import Job
 
-__all__ = ["judge", "make_measurer", "make_tuner"]
+__all__ = ["judge", "make_measurer", "make_space", "make_tuner"]
+
+
+def make_space(task: Task, template: Template) -> SearchSpace:
+    """The configs of a task that a search chooses from, or a log may hold."""
+    if (made := parts().space) is None:
+        return KnobSpace(task, template)
+    return CheckedSpace(made, task, template)
 
 
 def make_measurer(job: Job) -> Measurer:

@@ -13,7 +13,6 @@ from ..ir.graph import Graph
 from ..ir.text import print_graph
 from ..schedules.select import Override
 from ..search.configs import text_of
-from ..search.knob_space import KnobSpace
 from ..search.log import FOLDER, NAME, TuningLog, read_log
 from ..search.measurer import Measurer
 from ..search.record import Header, Verdict, now
@@ -23,18 +22,17 @@ from .given_logs import check_target
 from .layout_choice import choose_layouts
 from .machine import announced, bound_of, machine_facts, with_limits
 from .recorder import Recorder
-from .search_parts import judge, make_measurer, make_tuner
+from .replaying import confirmed, stale_layouts
+from .search_parts import judge, make_measurer, make_space, make_tuner
 from .tuning import (
     Job,
     Kernel,
     Tuned,
     apply_layouts,
-    confirmed,
     kernels_of,
     log_notes,
     machine_notes,
     override_of,
-    stale_layouts,
 )
 from .tuning_report import write_report
 
@@ -123,7 +121,7 @@ def _tune(
     """Run the tuner; the configs that won, by task."""
     tasks = []
     for kernel in kernels:
-        space = KnobSpace(kernel.task, kernel.template)
+        space = make_space(kernel.task, kernel.template)
         if len(space) < 2:
             continue
         found = recorder.history.of(kernel.task, kernel.template)

@@ -184,7 +184,7 @@ class Template(ABC):
     def model(self, task: Task) -> Callable[[Knobs], float] | None:
         """What a config of the task costs by the template's own model; None: it has no model.
 
-        In any unit: only comparisons count.
+        In any unit, not negative and finite: only comparisons count.
         """
         return None
 

@@ -1,37 +1,111 @@
 """Parts of the search, checked: a plugin's may raise anything, or say what makes no sense.
 
-Each of these errors names the class and, where it raised, the line. What leip's own parts raise is
-a bug of leip, and stays what it is.
+The errors are those of `blame.py`.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import operator
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
-from ..errors import LeipError, UsageError, line_in
+from ..schedules.select import default_config
+from ..schedules.task import Task
+from ..schedules.template import Template, config_text
+from .blame import blamed, is_ours, part_error, part_name
+from .configs import config_fault, config_of
 from .measurer import Measurer, Outcome, Trial
 from .proposer import Proposer, ProposerFactory
-from .record import Status
+from .record import Config, Status
 from .scheduler import Scheduler, TaskState
-from .space import SearchSpace
+from .space import SearchSpace, SpaceFactory
 
 __all__ = [
     "CheckedMeasurer",
     "CheckedProposer",
     "CheckedScheduler",
-    "blamed",
-    "part_error",
-    "part_name",
+    "CheckedSpace",
 ]
 
-_ROOT = __package__.partition(".")[0] if __package__ else ""
+
+class CheckedSpace:
+    """A `SearchSpace` of a template's configs, each once, its default among them.
+
+    UsageError otherwise: while it is made, or when a point is asked for that makes no sense.
+    """
+
+    def __init__(self, spaces: SpaceFactory, task: Task, template: Template) -> None:
+        self.task, self.template = task.key, template.name
+        self._usual = config_of(default_config(template, task))
+        self._part: object = spaces
+        self._width = -1  # of the features; not known yet
+        with blamed("space", spaces):
+            self._inner = spaces(task, template)
+            if not is_ours(self._inner):  # a function may make one of leip's own
+                self._part = self._inner
+            self._size = len(self._inner)
+            default = self._inner.default
+        self.default = self._point(default, "starts from")
+        if (start := self.config(self.default)) != self._usual:
+            self._fail(f"starts from {_text(start)}, and the default is {_text(self._usual)}")
+
+    def __len__(self) -> int:
+        return self._size
+
+    def config(self, point: int) -> Config:
+        with blamed("space", self._part):
+            config = self._inner.config(point)
+        if not isinstance(config, Mapping):
+            self._fail(f"gives {config!r:.60} as point {point}, which is no config")
+        if fault := config_fault(config, self._usual):
+            self._fail(f"gives {dict(config)!r:.80} as point {point}: {fault}")
+        with blamed("space", self._part):
+            found = self._inner.find(config)
+        if found != point:
+            self._fail(f"gives {_text(config)} as point {point}, and finds it as {found!r:.20}")
+        return config
+
+    def find(self, config: Config) -> int | None:
+        if config_fault(config, self._usual):  # of a log, which people may have edited
+            return None
+        with blamed("space", self._part):
+            point = self._inner.find(config)
+        return None if point is None else self._point(point, "finds")
+
+    def neighbours(self, point: int) -> Sequence[int]:
+        with blamed("space", self._part):
+            beside = [*itertools.islice(self._inner.neighbours(point), self._size + 1)]
+        return [self._point(each, f"has beside point {point}") for each in beside]
+
+    def features(self, point: int) -> Sequence[float]:
+        self.prior(point)  # often one of them
+        with blamed("space", self._part):
+            row = [float(number) for number in self._inner.features(point)]
+        if not all(map(math.isfinite, row)):
+            self._fail(f"gives the features {row!r:.60} of point {point}")
+        if self._width not in (-1, len(row)):
+            self._fail(f"gives {len(row)} features of point {point}, and {self._width} of others")
+        self._width = len(row)
+        return row
+
+    def prior(self, point: int) -> float:
+        with blamed("space", self._part):
+            cost = float(self._inner.prior(point))
+        if not 0 <= cost < math.inf:
+            self._fail(f"gives the cost {cost} of point {point}")
+        return cost
+
+    def _point(self, point: Any, what: str) -> int:
+        with blamed("space", self._part):
+            number = operator.index(point)
+        if not 0 <= number < self._size:
+            self._fail(f"{what} point {number}, and it has {self._size}")
+        return number
+
+    def _fail(self, message: str) -> NoReturn:
+        raise part_error("space", self._part, message)
 
 
 class CheckedProposer:
@@ -140,44 +214,5 @@ class CheckedMeasurer:
         raise part_error("measurer", self._inner, message)
 
 
-@contextmanager
-def blamed(kind: str, part: object) -> Iterator[None]:
-    """Turn what a plugin's part raises meanwhile into an error that names it."""
-    try:
-        yield
-    except LeipError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever it raises is its author's news
-        if _module(part).partition(".")[0] == _ROOT:
-            raise
-        raise part_error(kind, part, f"raises {type(error).__name__}: {error}", error) from error
-
-
-def part_error(
-    kind: str, part: object, message: str, error: BaseException | None = None
-) -> UsageError:
-    """The error of a part that does what it must not; `error` is what it raised."""
-    name, file = part_name(part), getattr(sys.modules.get(_module(part)), "__file__", None) or ""
-    line = line_in(error, file) if error is not None else 0
-    return UsageError(
-        f"the {kind} {name} {message}",
-        f"{file}:{line}" if line else file or name,
-        "what was measured is in the log; --debug shows where it was called",
-    )
-
-
-def part_name(part: object) -> str:
-    """The name of a part's class, or of the function that makes it."""
-    part = _without_arguments(part)
-    named = part if hasattr(part, "__qualname__") else type(part)
-    return str(getattr(named, "__qualname__", ""))
-
-
-def _module(part: object) -> str:
-    return str(getattr(_without_arguments(part), "__module__", ""))
-
-
-def _without_arguments(part: object) -> object:
-    while isinstance(part, functools.partial):
-        part = part.func
-    return part
+def _text(config: Config) -> str:
+    return f"{{{config_text(config)}}}"

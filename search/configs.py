@@ -7,7 +7,7 @@ import dataclasses
 from ..schedules.template import Knobs, Template
 from .record import Config
 
-__all__ = ["config_of", "text_of"]
+__all__ = ["config_fault", "config_of", "text_of"]
 
 
 def config_of(knobs: Knobs) -> Config:
@@ -21,3 +21,17 @@ def text_of(template: Template, config: Config) -> str | None:
     if set(config) != fields:
         return None
     return template.Config(**config).to_text()
+
+
+def config_fault(config: Config, usual: Config) -> str:
+    """Why a config is none of the template whose default is `usual`; "" if it is one."""
+    if missing := [name for name in usual if name not in config]:
+        return f"there is no {missing[0]!r} in it"
+    if unknown := [name for name in config if name not in usual]:
+        return f"there is no knob {unknown[0]!r}"
+    for name, value in config.items():
+        wanted = type(usual[name]).__name__
+        # exactly: what numpy gives cannot be written into a log
+        if type(value) is not type(usual[name]):
+            return f"{name} is {value!r:.40}, of {type(value).__name__} and not of {wanted}"
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,12 +11,15 @@ import numpy as np
 
 from ..schedules.select import default_config
 from ..schedules.task import Task
-from ..schedules.template import Knobs, Template
+from ..schedules.template import Template
+from .blame import blamed, part_error, part_name
+from .configs import config_fault, config_of
 from .record import Config
 
 __all__ = ["KnobSpace", "TableSpace"]
 
 LEAST_NEIGHBOURS = 6
+MOST_POINTS = 100_000  # of a template: more would take a search nowhere
 
 
 class TableSpace:
@@ -46,7 +49,7 @@ class TableSpace:
         self._numbers = {_key(config): number for number, config in enumerate(configs)}
         self.default = self._numbers[_key(default)]
         self._beside: dict[int, list[int]] = {}
-        self._priors = [float(p) for p in priors] if priors is not None else [1.0] * len(configs)
+        self._given = priors
 
     def __len__(self) -> int:
         return len(self._configs)
@@ -78,6 +81,14 @@ class TableSpace:
         return row
 
     @cached_property
+    def _priors(self) -> list[float]:
+        return self._costs()
+
+    def _costs(self) -> list[float]:
+        """The modelled cost of each point; asked for once, if at all."""
+        return [1.0] * len(self) if self._given is None else [float(cost) for cost in self._given]
+
+    @cached_property
     def _columns(self) -> list[list[int | bool | str]]:
         """The values of each knob, point by point."""
         names = list(self._configs[0]) if self._configs else []
@@ -104,19 +115,40 @@ class TableSpace:
 
 
 class KnobSpace(TableSpace):
-    """All points of a template for a task; `Template.points` says which there are."""
+    """All points of a template for a task; `Template.points` says which there are.
+
+    The template's model is asked when the first cost is.
+
+    Raises:
+        UsageError: The template is a plugin's, and gives points or costs that are none.
+    """
 
     def __init__(self, task: Task, template: Template) -> None:
         default = default_config(template, task)
-        configs: list[Knobs] = list(dict.fromkeys([default, *template.points(task)]))
-        model = template.model(task)
-        super().__init__(
-            task.key,
-            template.name,
-            [dataclasses.asdict(config) for config in configs],
-            dataclasses.asdict(default),
-            [model(config) for config in configs] if model is not None else None,
-        )
+        with blamed("template", template):
+            points = [*itertools.islice(template.points(task), MOST_POINTS + 1)]
+        if len(points) > MOST_POINTS:
+            raise part_error("template", template, f"has more than {MOST_POINTS} points")
+        usual = config_of(default)
+        for point in points:
+            if not isinstance(point, template.Config):
+                name = part_name(template.Config)
+                message = f"has the point {point!r:.60}, which is no {name}"
+                raise part_error("template", template, message)
+            if fault := config_fault(config_of(point), usual):
+                raise part_error("template", template, f"has the point {point!r:.60}: {fault}")
+        self._made_by, self._of, self._knobs = template, task, [*dict.fromkeys([default, *points])]
+        super().__init__(task.key, template.name, [*map(config_of, self._knobs)], usual)
+
+    def _costs(self) -> list[float]:
+        with blamed("template", self._made_by):
+            model = self._made_by.model(self._of)
+            costs = [1.0 if model is None else float(model(config)) for config in self._knobs]
+        for config, cost in zip(self._knobs, costs):
+            if not 0 <= cost < math.inf:
+                message = f"models that {{{config}}} costs {cost}"
+                raise part_error("template", self._made_by, message)
+        return costs
 
 
 def _key(config: Config) -> tuple[tuple[str, int | bool | str], ...]:

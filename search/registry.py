@@ -10,6 +10,7 @@ from typing import Any
 from .measurer import Measurer
 from .proposer import ProposerFactory
 from .scheduler import Scheduler
+from .space import SpaceFactory
 
 __all__ = ["Parts", "parts", "register"]
 
@@ -23,6 +24,7 @@ Judge = Callable[[Path, Path, int, int], Any]
 class Parts:
     """What takes the place of leip's own; None: nothing does."""
 
+    space: SpaceFactory | None = None
     proposer: ProposerFactory | None = None
     scheduler: SchedulerFactory | None = None
     measurer: MeasurerFactory | None = None
@@ -39,12 +41,14 @@ def parts() -> Parts:
 
 def register(
     *,
+    space: SpaceFactory | None = None,
     proposer: ProposerFactory | None = None,
     scheduler: SchedulerFactory | None = None,
     measurer: MeasurerFactory | None = None,
     judge: Judge | None = None,
 ) -> None:
     """Use these from now on; None leaves what there is."""
+    _parts.space = space or _parts.space
     _parts.proposer = proposer or _parts.proposer
     _parts.scheduler = scheduler or _parts.scheduler
     _parts.measurer = measurer or _parts.measurer

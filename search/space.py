@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from ..schedules.task import Task
+from ..schedules.template import Template
 from .record import Config
 
-__all__ = ["SearchSpace"]
+__all__ = ["SearchSpace", "SpaceFactory"]
 
 
 class SearchSpace(Protocol):
@@ -35,7 +37,7 @@ class SearchSpace(Protocol):
 
     @property
     def default(self) -> int:
-        """Where the search starts: the template's default."""
+        """Where the search starts: the config that the task gets without a search."""
         ...
 
     def neighbours(self, point: int) -> Sequence[int]:
@@ -47,5 +49,18 @@ class SearchSpace(Protocol):
         ...
 
     def prior(self, point: int) -> float:
-        """The template's own modelled cost; 1 where it has no model. Only comparisons count."""
+        """The template's own modelled cost; 1 where it has no model. Only comparisons count.
+
+        Not negative, and finite.
+        """
         ...
+
+
+class SpaceFactory(Protocol):
+    """Makes the space of a task that a template makes.
+
+    It is asked for the space that is searched, and whenever a config of a log is looked up: what is
+    no point of it counts as none of the task.
+    """
+
+    def __call__(self, task: Task, template: Template) -> SearchSpace: ...

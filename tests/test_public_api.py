@@ -44,7 +44,7 @@ def test_plugins_api() -> None:
     assert parameters(plugin.register_pass) == "step, after, before"
     assert parameters(plugin.register_op) == "definition, compute, import_rule"
     assert parameters(plugin.register_template) == "template"
-    assert parameters(plugin.register_search) == "proposer, scheduler, measurer, judge"
+    assert parameters(plugin.register_search) == "space, proposer, scheduler, measurer, judge"
 
 
 def test_extension_classes_keep_their_methods() -> None:

@@ -394,6 +394,7 @@ def test_a_template_that_fails_is_not_called_a_bug_of_leip(
     monkeypatch.setattr("leip.schedules.select._extra", [])  # what is registered goes again
     plugin = tuning.cli.folder / "mine.py"
     plugin.write_text(TEMPLATE.format(body=body))
-    text = tuning.fails(1, 20, "OUT", "--plugin", plugin)
+    text = tuning.fails(2, 20, "OUT", "--plugin", plugin)
     assert f"where: {place_of(body, plugin)}" in text and "bug of leip" not in text
+    assert "the template Mine raises" in text
     assert not (tuning.cli.folder / "OUT" / "modelLibrary.so").exists()
