@@ -12,6 +12,7 @@ from ..ir import levels
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
 from ..ir.types import TensorType
+from .half_views import as_bfloat16, widened
 from .math import MathLibrary
 from .view import (
     Expr,
@@ -148,6 +149,9 @@ class Context:
         """The view of a stage that holds `view`; a view of a tensor is given back as it is."""
         if view.tensor is not None and type is None:
             return view
+        if view.dtype == "bfloat16":  # TVM makes such buffers float32, and forgets their bits
+            wide = type.with_(dtype=DType.F32) if type is not None else None
+            return as_bfloat16(self.materialise(widened(view), hint, wide))
         if type is None and view.dtype == "bool":
             return self._as_numbers(view, hint)
         if type is None and self.row_lanes and 1 in view.shape:

@@ -21,6 +21,7 @@ from ..ir.op import Pattern
 from ..ir.terms import MOST_TERMS, terms
 from .compute import compute_of
 from .context import Context
+from .half_views import memoised
 from .task import Task
 from .template import NotApplicable, Pack
 from .view import View, materialise
@@ -159,7 +160,7 @@ def _lower_node(
             raise AssertionError(f"compute of {node.op} gave {view} for {value.type}")
         if view.tensor is None and pointwise and view not in operands:
             view.weight = _weight(node, views)
-        views[value] = view.memoised() if body.n_uses(value) > 1 else view
+        views[value] = memoised(view) if body.n_uses(value) > 1 else view
 
 
 def _weight(node: Node, views: Mapping[Value, View]) -> int:

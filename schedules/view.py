@@ -31,6 +31,7 @@ from tvm.ir.expr import TensorLoad
 
 from ..ir.layout import Layout
 from ..ir.types import TensorType
+from .half import bits_of
 
 __all__ = [
     "Expr",
@@ -246,6 +247,7 @@ class View:
         cheap: Whether reading costs no more than a load or two (and so may be repeated).
         scalar: The numpy scalar that every element is known to be, or None.
         weight: Terms of an element's expression with everything shared written out, roughly.
+        wide: Of a bfloat16 view that shares its elements: the view of them as float32.
     """
 
     def __init__(
@@ -270,6 +272,7 @@ class View:
         self.cheap = cheap or tensor is not None
         self.scalar = scalar
         self.weight = 1
+        self.wide: View | None = None
         self._read = read
 
     @property
@@ -400,6 +403,12 @@ def materialise(view: View, type: TensorType, name: str, *, zero_pads: bool = Tr
         return te.compute(type.physical_shape, lambda *_: zero, name=name)
 
     def element(*stored: Expr) -> Expr:
+        value = read(*stored)
+        if view.dtype != "bfloat16":
+            return value
+        return tirx.reinterpret("bfloat16", bits_of(value))
+
+    def read(*stored: Expr) -> Expr:
         variables = [(v, size) for v, size in zip(stored, type.physical_shape, strict=True)]
         with bounded(variables):
             logical = [simplify(i) for i in logical_indices(type.layout, stored)]

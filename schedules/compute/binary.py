@@ -11,6 +11,7 @@ from tvm import tirx
 
 from ...ir.types import TensorType
 from ..context import Context
+from ..half_views import widened
 from ..view import Expr, View, bind, const, dtype_of
 from . import Compute
 from .elements import (
@@ -23,7 +24,6 @@ from .elements import (
     maximum,
     minimum,
     read_broadcast,
-    widened,
 )
 
 Element = Callable[..., Expr]

@@ -10,9 +10,11 @@ from tvm import tirx
 
 from ...ir.types import TensorType
 from ..context import Context
+from ..half import is_half
+from ..half_views import widened
 from ..view import Expr, View, const, guarded
 from . import Compute
-from .elements import cast_to, is_half, widened
+from .elements import cast_to
 from .window import read_padded
 
 __all__ = ["accumulator", "finished", "held", "product"]

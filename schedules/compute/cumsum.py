@@ -7,9 +7,10 @@ from typing import Any
 
 from ...ir.types import TensorType
 from ..context import Context
+from ..half_views import widened
 from ..view import Expr, View, const, guarded
 from . import Compute
-from .elements import cast_to, widened
+from .elements import cast_to
 
 
 def _cumsum(

@@ -12,6 +12,8 @@ from tvm import tirx
 from ...ir import op as ops
 from ...ir.types import TensorType
 from ..context import Context
+from ..half import as_float32, is_half, rounded
+from ..half_views import widened
 from ..view import Expr, View, bind, const, dtype_of
 from . import Compute
 
@@ -20,12 +22,10 @@ __all__ = [
     "cast_to",
     "elementwise",
     "is_float",
-    "is_half",
     "is_nan",
     "maximum",
     "minimum",
     "read_broadcast",
-    "widened",
 ]
 
 FAULT_INDEX, FAULT_DIVISION = 1, 2  # runtime/c/plan.h
@@ -35,17 +35,15 @@ def is_float(dtype: str) -> bool:
     return dtype.startswith(("float", "bfloat"))
 
 
-def is_half(dtype: str) -> bool:
-    return dtype in ("float16", "bfloat16")
-
-
 def cast_to(value: Expr, dtype: str) -> Expr:
     """As numpy's astype; to bool is `!= 0`."""
     given = dtype_of(value)
     if given == dtype:
         return value
     if given == "bfloat16":
-        return cast_to(_as_float32(value), dtype)
+        return cast_to(as_float32(value), dtype)
+    if dtype == "bfloat16":
+        return bind(cast_to(value, "float32"), rounded)
     if dtype == "bool":
         return tirx.NE(value, const(0, given))
     if given == "bool":  # a Select: see `bind` for what TVM makes of casts of truth values
@@ -53,29 +51,6 @@ def cast_to(value: Expr, dtype: str) -> Expr:
     if is_float(given) and not is_float(dtype) and dtype not in ("int64", "uint64"):
         return value.astype("int64").astype(dtype)  # out of range wraps, as the reference says
     return value.astype(dtype)
-
-
-def widened(view: View) -> View:
-    """A view that reads half floats as float32."""
-    if not is_half(view.dtype):
-        return view
-    return View(
-        view.shape,
-        "float32",
-        lambda *i: _as_float32(view(*i)),
-        reach=view.reach,
-        pad=None if view.pad is None else np.float32(view.pad),
-        cheap=view.cheap,
-        scalar=None if view.scalar is None else np.float32(view.scalar),
-    )
-
-
-def _as_float32(value: Expr) -> Expr:
-    """A half float as float32; bfloat16 by its bits: TVM forgets to legalize it inside a Let."""
-    if dtype_of(value) != "bfloat16":
-        return value.astype("float32")
-    bits = tirx.reinterpret("uint16", value).astype("uint32")
-    return tirx.reinterpret("float32", tirx.shift_left(bits, const(16, "uint32")))
 
 
 def broadcast_index(indices: Sequence[Expr], shape: Sequence[int]) -> list[Expr]:
@@ -163,7 +138,7 @@ def _pad_value(
 
 def is_nan(value: Expr) -> Expr:
     """Whether a float is NaN, by its bits: TVM folds `x != x` to false."""
-    wide = value.astype("float32") if is_half(dtype_of(value)) else value
+    wide = as_float32(value) if is_half(dtype_of(value)) else value
     bits, mantissa = (64, 52) if dtype_of(wide) == "float64" else (32, 23)
     dtype = f"int{bits}"
     infinity = ((1 << (bits - 1)) - 1) >> mantissa << mantissa

@@ -10,9 +10,10 @@ from tvm import tirx
 from ...ir.ops.lrn import channel_window
 from ...ir.types import TensorType
 from ..context import Context
+from ..half_views import widened
 from ..view import Expr, View, bind, const, dtype_of, guarded
 from . import Compute
-from .elements import cast_to, widened
+from .elements import cast_to
 
 
 def _lrn(

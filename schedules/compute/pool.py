@@ -11,9 +11,10 @@ from tvm import tirx
 from ...ir.ops.pool import window_counts
 from ...ir.types import TensorType
 from ..context import Context
+from ..half_views import widened
 from ..view import Expr, View, const, identity_of
 from . import Compute
-from .elements import cast_to, widened
+from .elements import cast_to
 from .window import read_padded
 
 

@@ -14,9 +14,11 @@ from ...ir.dtypes import DType
 from ...ir.ops.reduce import reduced_shape
 from ...ir.types import TensorType
 from ..context import Context
+from ..half import is_half
+from ..half_views import widened
 from ..view import Expr, View, bind, const, dtype_of, identity_of
 from . import Compute
-from .elements import cast_to, is_float, is_half, is_nan, widened
+from .elements import cast_to, is_float, is_nan
 
 __all__ = ["kept_index", "post", "reduce_axes"]
 
@@ -143,7 +145,7 @@ def _numbers(x: View, name: str, level: int) -> tuple[View, str]:
 def _cast_view(x: View, dtype: str) -> View:
     pad = None if x.pad is None else np.asarray(x.pad).astype(dtype)
     return View(
-        x.shape, dtype, lambda *i: x(*i).astype(dtype), reach=x.reach, pad=pad, cheap=x.cheap
+        x.shape, dtype, lambda *i: cast_to(x(*i), dtype), reach=x.reach, pad=pad, cheap=x.cheap
     )
 
 

@@ -18,9 +18,10 @@ from tvm import te, tirx
 from ...ir.ops.resize import axis_taps, outside, positions
 from ...ir.types import TensorType
 from ..context import Context
+from ..half_views import widened
 from ..view import Expr, View, const
 from . import Compute
-from .elements import cast_to, widened
+from .elements import cast_to
 
 Table = Callable[[Expr], Expr]
 

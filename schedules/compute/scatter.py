@@ -13,16 +13,20 @@ from tvm import te, tirx
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..context import Context
+from ..half import as_float32, is_half
+from ..half_views import as_bfloat16, widened
 from ..view import Expr, View
 from . import Compute
-from .elements import cast_to, is_half
+from .elements import cast_to
 from .gather import checked_index
 
 Body = Callable[[Sequence[Expr]], Any]
 
 
 def _plain(view: View, context: Context, hint: str) -> View:
-    """The operand as a row-major tensor."""
+    """The operand as a row-major tensor; bfloat16 as float32."""
+    if view.dtype == "bfloat16":
+        view = widened(view)
     if view.tensor is not None and view.type is not None and view.type.layout is None:
         return view
     return context.materialise(view, hint, TensorType(DType.parse(view.dtype), view.shape))
@@ -55,8 +59,12 @@ def _scattered(
     updates: View,
     place: Callable[[Any, Sequence[Expr]], list[Expr]],
     context: Context,
+    rounds_to: str,
 ) -> View:
-    """`out[place(indices, u)] = combine(out[...], updates[u])` for every u in order."""
+    """`out[place(indices, u)] = combine(out[...], updates[u])` for every u in order.
+
+    What is combined is rounded to `rounds_to`, the dtype of the result, at every step.
+    """
     tensors = [view.tensor for view in (data, indices, updates)]
     dtype = data.dtype
 
@@ -71,8 +79,9 @@ def _scattered(
             where = place(index, at)
             old, new = tirx.BufferLoad(out, where), tirx.BufferLoad(update, list(at))
             if is_half(dtype):
-                old, new = old.astype("float32"), new.astype("float32")
-            value = cast_to(_combined(attrs.reduction, old, new), dtype)
+                old, new = as_float32(old), as_float32(new)
+            value = cast_to(_combined(attrs.reduction, old, new), rounds_to)
+            value = cast_to(value, dtype)  # bfloat16 is held as float32
             return tirx.BufferStore(out, value, where)
 
         return tirx.SeqStmt([_loops(data.shape, copy), _loops(updates.shape, apply)])
@@ -90,7 +99,9 @@ def _scattered(
         ],
     )
     context.record(name, tensor)
-    return View.of_tensor(tensor, TensorType(DType.parse(dtype), data.shape), zero_pads=False)
+    type = TensorType(DType.parse(dtype), data.shape)
+    result = View.of_tensor(tensor, type, zero_pads=False)
+    return as_bfloat16(result) if rounds_to == "bfloat16" else result
 
 
 def _scatter_nd(
@@ -101,7 +112,7 @@ def _scatter_nd(
         for v, h in zip(inputs, ("scatter_data", "scatter_at", "scatter_new"), strict=True)
     )
     if 0 in data.shape or 0 in updates.shape:
-        return data
+        return inputs[0]
     lead = indices.rank - 1
 
     def place(index: Any, at: Sequence[Expr]) -> list[Expr]:
@@ -111,7 +122,8 @@ def _scatter_nd(
         ]
         return [*where, *at[lead:]]
 
-    return _scattered(attrs, data, indices, updates, place, context)
+    dtype = out_types[0].dtype.tvm
+    return _scattered(attrs, data, indices, updates, place, context, dtype)
 
 
 def _scatter_elements(
@@ -122,14 +134,15 @@ def _scatter_elements(
         for v, h in zip(inputs, ("scatter_data", "scatter_at", "scatter_new"), strict=True)
     )
     if 0 in data.shape or 0 in updates.shape:
-        return data
+        return inputs[0]
     axis = attrs.axis % data.rank
 
     def place(index: Any, at: Sequence[Expr]) -> list[Expr]:
         row = checked_index(tirx.BufferLoad(index, list(at)), data.shape[axis])
         return [*at[:axis], row, *at[axis + 1 :]]
 
-    return _scattered(attrs, data, indices, updates, place, context)
+    dtype = out_types[0].dtype.tvm
+    return _scattered(attrs, data, indices, updates, place, context, dtype)
 
 
 COMPUTE: dict[str, Compute] = {

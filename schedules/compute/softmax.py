@@ -6,9 +6,10 @@ from typing import Any
 
 from ...ir.types import TensorType
 from ..context import Context
+from ..half_views import widened
 from ..view import Expr, View, const
 from . import Compute
-from .elements import cast_to, widened
+from .elements import cast_to
 from .reduce import reduce_axes
 
 

@@ -12,9 +12,10 @@ from tvm import tirx
 
 from ...ir.types import TensorType
 from ..context import Context
+from ..half_views import widened
 from ..view import Expr, View, bind, const
 from . import Compute
-from .elements import cast_to, widened
+from .elements import cast_to
 
 
 def _topk(

@@ -187,8 +187,9 @@ def _is_branchless(sch: Any, block: Any) -> bool:
 def _vectorizes(sch: Any, block: Any) -> bool:
     """Whether nothing in a stage falls back to one lane at a time, and no unsigned shift.
 
-    TVM 0.27 refuses vectors of those: it folds `0 - n` of their guards.
+    TVM 0.27 refuses vectors of those: it folds `0 - n` of their guards, which are what tells them
+    from the signed shifts of bfloat16.
     """
     text = sch.get(block).script()
-    shifted = "uint" in text and ("<<" in text or ">>" in text)
+    shifted = "T.uint" in text and ("<<" in text or ">>" in text)
     return "call_extern" not in text and "call_pure_extern" not in text and not shifted
