@@ -1,4 +1,4 @@
-"""Where the `leip` command begins: from here on Ctrl-C gives one line, while modules load too."""
+"""Where the command begins that `cli/leip` runs: Ctrl-C gives one line, while modules load too."""
 
 from __future__ import annotations
 
