@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -95,14 +96,22 @@ def _find(triple: str, cc: tuple[str, ...], env_cc: tuple[str, ...], path: str) 
         reason = _why_not(command, triple)
         if reason:
             named = shlex.join(cc)
-            raise BuildError(f"{named!r} makes no objects for {triple}: {reason}", "--cc")
+            raise BuildError(
+                f"{named!r} makes no objects for {triple}: {reason}",
+                "--cc",
+                "name a C compiler for the target that runs, or leave --cc out to have one found",
+            )
         return Toolchain(command, triple, _version(command), "--cc")
+    refused = ""
     for command, source in _candidates(triple, env_cc):
-        if not _why_not(command, triple):
+        reason = _why_not(command, triple)
+        if not reason:
             return Toolchain(command, triple, _version(command), source)
+        if source == "$CC":
+            refused = f" ($CC, {shlex.join(env_cc)!r}, makes none: {reason})"
     package = {"aarch64": "gcc-aarch64-linux-gnu", "x86_64": "gcc"}[triple.split("-", 1)[0]]
     raise BuildError(
-        f"no C compiler for {triple} was found; one is needed to link the object",
+        f"no C compiler for {triple} was found; one is needed to link the object{refused}",
         "--cc",
         f"install one (Debian, Ubuntu: apt install {package}; anywhere: pip install ziglang) "
         "or name it with --cc",
@@ -177,8 +186,28 @@ def run_compiler(command: Sequence[str], folder: Path) -> None:
             env={**os.environ, "LC_ALL": "C"},
         )
     except OSError as error:
-        raise BuildError(f"cannot run it: {error.strerror}", command[0]) from None
+        raise BuildError(*_why_not_run(command[0], error)) from None
+    if result.returncode < 0:
+        number = -result.returncode
+        name = signal.strsignal(number) or "unknown"
+        hint = "is it whole, and is there enough memory? or name another one with --cc"
+        raise BuildError(f"the compiler was ended by signal {number} ({name})", command[0], hint)
     if result.returncode != 0:
         said = (result.stderr or result.stdout).strip().splitlines()
         text = "\n".join(said[:12]) or f"exit code {result.returncode}"
         raise BuildError(text, f"{' '.join(command[:4])} …")
+
+
+def _why_not_run(program: str, error: OSError) -> tuple[str, str, str]:
+    """What to say of a compiler that does not start: what is wrong, where, and what to do."""
+    path = Path(program)
+    other = "or name another one with --cc"
+    if path.is_dir():
+        return "the compiler is a folder", program, f"name the program in it, {other}"
+    if path.is_file() and not os.access(path, os.X_OK):
+        return (
+            "the compiler may not be executed",
+            program,
+            f"chmod +x {shlex.quote(program)}, {other}",
+        )
+    return f"the compiler cannot be run: {error.strerror}", program, f"install it, {other}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leip.codegen.link import link_object
-from leip.codegen.toolchain import find_toolchain
+from leip.codegen.toolchain import find_toolchain, run_compiler
 from leip.errors import BuildError, UsageError
 
 X86 = "x86_64-linux-gnu"
@@ -77,6 +77,46 @@ def test_a_command_that_succeeds_and_compiles_nothing(
     fake(tmp_path, "gcc", 0)
     bare.setenv("CC", str(idle))
     assert find_toolchain(X86).source == "PATH"
+
+
+def unfit(folder: Path, kind: str) -> Path:
+    path = folder / kind
+    if kind == "folder":
+        path.mkdir()
+        return path
+    path.write_text("#!/bin/sh\nkill -SEGV $$\n" if kind == "crashing" else "no program")
+    path.chmod(0o644 if kind == "forbidden" else 0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("folder", "is a folder"),
+        ("forbidden", "may not be executed"),
+        ("crashing", "ended by signal 11"),
+        ("garbage", "Exec format error"),
+    ],
+)
+def test_what_is_wrong_with_a_compiler_is_told(
+    bare: pytest.MonkeyPatch, tmp_path: Path, kind: str, said: str
+) -> None:
+    path = unfit(tmp_path, kind)
+    with pytest.raises(BuildError, match=said) as caught:
+        find_toolchain(X86, str(path))
+    assert str(path) in caught.value.message and "--cc" in caught.value.hint
+    bare.setenv("CC", str(path))
+    with pytest.raises(BuildError, match=said) as caught:
+        find_toolchain(X86)
+    assert "$CC" in caught.value.message and str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["forbidden", "crashing"])
+def test_a_compiler_that_breaks_after_it_was_found(tmp_path: Path, kind: str) -> None:
+    path = unfit(tmp_path, kind)
+    with pytest.raises(BuildError, match=r"executed|signal 11") as caught:
+        run_compiler([str(path), "-c", "plan.c"], tmp_path)
+    assert caught.value.where == str(path) and "--cc" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["gcc '", " ", "''"])
