@@ -1,16 +1,25 @@
-"""Files that are written whole or not at all: a full disk leaves no half of one under its name."""
+"""Files that are written whole or not at all: a full disk leaves no half of one under its name.
+
+What a writer that was killed leaves beside its file goes with the next write into that folder. The
+system holds a lock on a temporary file while its writer lives, on whatever host that is.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-from collections.abc import Callable
+import re
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import OutputError
 
 __all__ = ["write_text_whole", "write_whole"]
+
+_TEMPORARY = re.compile(r"\.leip-(\d+)-[0-9a-f]{8}")  # with the process that writes it
 
 
 def write_whole(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
@@ -48,14 +57,59 @@ def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     if final.exists() and not os.access(final, os.W_OK):
         with open(final, "ab"):  # raises what the system says
             pass
+    _remove_abandoned(final.parent)
     temporary = final.parent / f".leip-{os.getpid()}-{os.urandom(4).hex()}"
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb") as file, _locked(temporary):
             write(file)
-        if final.exists():
-            os.chmod(temporary, final.stat().st_mode & 0o7777)
-        os.replace(temporary, final)
+            file.close()  # the last write may fail here
+            if final.exists():
+                os.chmod(temporary, final.stat().st_mode & 0o7777)
+            os.replace(temporary, final)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lock a file that is written meanwhile, as well as its file system can."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove temporary files whose writer lives neither here nor, by its lock, on another host."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            match = _TEMPORARY.fullmatch(name)
+            if match and not _is_alive(int(match[1])):
+                with contextlib.suppress(OSError):  # it is locked, or another user's, or gone
+                    _remove_unlocked(folder / name)
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(descriptor)
+        if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's; or no number of a process
+        return True
+    return True
