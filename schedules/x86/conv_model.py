@@ -184,10 +184,10 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
     # Operands that do not stay in the second-level cache stream again from beyond it.
     image = shape.batch * shape.groups * shape.channels * shape.height * shape.width * 4
     visits = shape.batch * parallel_bands
-    if p.parts.prologue and p.row is not None:
-        again = machine.stream_cycles(total, visits - 1)
+    computed = bool(p.parts.prologue) and p.row is not None  # the image, band by band
+    if computed:
         body += 4.0 * shape.batch * shape.channels * tiles * points / p.lanes
-        return overlapped(body, again) * balance(visits, threads)
+        order = "pixels"
     if order == "features":
         again = machine.stream_cycles(image, panels - 1)
     else:
@@ -200,7 +200,8 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
     first = total * (PREFETCHED if prefetched else waited) / L3_BYTES_PER_CYCLE
     if chunk:
         first += total * visits / L2_BYTES_PER_CYCLE * 0.25
-    return (overlapped(body, again) + first) * balance(visits * panels, threads)
+    tasks = visits if computed else visits * panels
+    return (overlapped(body, again) + first) * balance(tasks, threads)
 
 
 def shared_cycles(image: int, weights: int, order: str, threads: int) -> float:

@@ -39,6 +39,7 @@ from .tiles import Machine, balance, chunks, rounds
 
 __all__ = ["DepthwiseBlocked"]
 
+EPILOGUE_CONSTANTS = 12  # vectors: SiLU has 11
 MOST_UNROLLED = 30  # taps of windows whose rows are unrolled
 
 
@@ -105,7 +106,10 @@ class DepthwiseBlocked(Ranked[Problem, DepthwiseConfig]):
     def configs(self, p: Problem) -> Iterator[DepthwiseConfig]:
         shape = p.shape
         # Inputs are kept in registers from one column of the window to the next: half of them.
-        most = max(p.machine.registers * 7 // 16, 10)
+        # LLVM also keeps the constants of a long epilogue there throughout (14 columns and SiLU
+        # spilled 700 times: 1.4-1.8 times as long as 8).
+        held, least = (EPILOGUE_CONSTANTS, 8) if p.buffered else (0, 10)
+        most = max((p.machine.registers - held) * 7 // 16, least)
         for cols in chunks(shape.cols, p.machine.registers):
             for rows in (1, 2) if cols < shape.cols // 2 else (1,):
                 if rows > shape.rows or rows * cols > most:
