@@ -35,7 +35,7 @@ from .plan import is_serial
 from .resolver import runs_here
 from .toolchain import Toolchain, find_toolchain, run_compiler
 from .trial_errands import BuildTrial, Prepare, Prepared, TrialKernel
-from .trial_worker import Batch, Result, Run
+from .trial_messages import Batch, Result, Run
 from .work_folder import WorkFolder, check_space, for_temporary_files
 from .worker_process import WorkerProcess, receive_by, send
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..ir.dtypes import DType
 from ..ir.graph import Value
 from .kernel_worker import Failed, Job, build_job, parsed
-from .trial_worker import Operand
+from .trial_messages import Operand
 
 __all__ = ["BuildTrial", "Prepare", "Prepared", "TrialKernel"]
 

@@ -21,6 +21,7 @@ from ..search.record import (
     now,
 )
 from ..search.sources import source_of
+from ..search.standing import Standing
 from ..search.status import SearchStatus, TaskStatus
 from .tuning import Kernel, Watch
 
@@ -52,6 +53,7 @@ class Recorder:
         self.history = History([*others, log.content], here)
         self.status = SearchStatus(iterations)
         self.tunable: list[Kernel] = []
+        self._standings: list[Standing] = []  # of these kernels
         self._watch = watch
         self._texts = {r.task for r in log.content.records if isinstance(r, TaskText)}
         self._before = len(log.content.measurements)
@@ -73,10 +75,9 @@ class Recorder:
         status = TaskStatus(kernel.name, kernel.weight, size, found.measured)
         default = found.seconds(config_of(kernel.default))
         if default is not None:
-            status.default = status.best = default
-            for ratio in found.won:
-                status.best *= ratio or 1.0
+            status.default, status.best = default, default * found.standing.share
         self.status.tasks.append(status)
+        self._standings.append(found.standing)
 
     def say(self, phase: str) -> None:
         """Tell those who watch."""
@@ -99,7 +100,8 @@ class Recorder:
         kernel, status = self.tunable[task], self.status.tasks[task]
         status.measured += 1
         if text_of(kernel.template, record.config) == kernel.default.to_text():
-            status.default = status.best = record.seconds
+            status.default = record.seconds
+            status.best = status.default * self._standings[task].share
         self.status.current = status
         self._write(kernel, record)
         self.say("search")
@@ -108,10 +110,10 @@ class Recorder:
         """Of the tuner: a config ran in turns with the best one so far."""
         self.log.append(record)
         self.history.learn(record)
-        if record.won:
-            status = self.status.tasks[task]
-            status.wins += 1
-            status.best *= record.ratio or 1.0
+        status, standing = self.status.tasks[task], self._standings[task]
+        status.wins += record.won
+        if standing.learn(record):
+            status.best = status.default * standing.share
         self.say("search")
 
     def measure_defaults(self, kernels: Sequence[Kernel], measurer: Measurer, phase: str) -> None:

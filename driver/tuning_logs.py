@@ -86,12 +86,7 @@ def merge(paths: Sequence[Path], output: Path) -> TuningLogReport:
             )
     pairs = _once([pair for content in contents for pair in by_machine(content)])
     notes = [note for content in contents for note in content.notes]
-    last: dict[str, list[Verdict]] = defaultdict(list)  # those of all logs, by graph
-    for content in contents:
-        for verdict in {v.graph: v for v in _verdicts(content.records)}.values():
-            if verdict not in last[verdict.graph]:
-                last[verdict.graph].append(verdict)
-    if unsettled := {graph for graph, verdicts in last.items() if len(verdicts) > 1}:
+    if unsettled := _unsettled(contents):
         pairs = [(m, r) for m, r in pairs if not isinstance(r, Verdict) or r.graph not in unsettled]
         notes.append(
             "the logs' verdicts on the same model are others, and were not compared: none is kept; "
@@ -100,6 +95,16 @@ def merge(paths: Sequence[Path], output: Path) -> TuningLogReport:
     header = contents[0].header
     write_log(output, header, with_machines(header.machine, pairs))
     return _with_notes(summary(output), notes)
+
+
+def _unsettled(contents: Sequence[LogContent]) -> set[str]:
+    """Graphs on which the logs' last verdicts differ: which one is right nobody has measured."""
+    last: dict[str, list[Verdict]] = defaultdict(list)
+    for content in contents:
+        for verdict in {v.graph: v for v in _verdicts(content.records)}.values():
+            if verdict not in last[verdict.graph]:
+                last[verdict.graph].append(verdict)
+    return {graph for graph, verdicts in last.items() if len(verdicts) > 1}
 
 
 def _verdicts(records: Sequence[Record]) -> list[Verdict]:

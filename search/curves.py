@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .record import Challenge, Config, Measurement, Record
+from .standing import Items, Standing, items_of
 
 __all__ = ["Curve", "CurveTask", "Curves", "curves"]
 
@@ -61,33 +62,55 @@ def curves(
         tasks: By key.
         earlier: Of other logs that were learnt from: no iterations.
     """
-    found: dict[str, Curve] = {}
-    seconds: dict[str, list[tuple[Config, float]]] = defaultdict(list)
+    lines = {key: _Line(task) for key, task in tasks.items()}
     iteration = 0
-
-    def learn(record: Record) -> None:
-        if not isinstance(record, Measurement | Challenge):
-            return
-        key = record.task
-        if key not in tasks or not tasks[key].has(record):
-            return
-        if isinstance(record, Measurement):
-            seconds[key].append((record.config, record.seconds))
-            if record.config == tasks[key].default and record.times and key not in found:
-                found[key] = [(iteration, record.seconds)]
-        elif record.won and record.ratio > 0 and key in found:
-            found[key].append((iteration, found[key][-1][1] * record.ratio))
-        elif record.won and record.ratio == 0:  # what it ran against does not run
-            times = [time for config, time in seconds[key] if config == record.challenger]
-            if times:
-                found.setdefault(key, []).append((iteration, min(times)))
-
     for record in earlier:
-        learn(record)
+        _learn(lines, record, iteration)
     for record in records:
         iteration += isinstance(record, Measurement)
-        learn(record)
+        _learn(lines, record, iteration)
+    found = {key: line.curve for key, line in lines.items() if line.curve}
     return Curves(found, _sum(found, tasks), iteration)
+
+
+def _learn(lines: Mapping[str, _Line], record: Record, iteration: int) -> None:
+    if isinstance(record, Measurement | Challenge) and record.task in lines:
+        lines[record.task].learn(record, iteration)
+
+
+class _Line:
+    """The curve of a task while its records are read."""
+
+    def __init__(self, task: CurveTask) -> None:
+        self.curve: Curve = []
+        self._task = task
+        self._unit: float | None = None  # seconds of a share of 1: the default's, if that runs
+        self._seconds: dict[Items, float] = {}
+        self._standing = Standing()
+
+    def learn(self, record: Measurement | Challenge, iteration: int) -> None:
+        if not self._task.has(record):
+            return
+        if isinstance(record, Measurement):
+            self._measured(record, iteration)
+        elif self._standing.learn(record):
+            self._won(record, iteration)
+
+    def _measured(self, record: Measurement, iteration: int) -> None:
+        key = items_of(record.config)
+        self._seconds[key] = min(record.seconds, self._seconds.get(key, math.inf))
+        if record.config == self._task.default and record.times and self._unit is None:
+            self._unit = record.seconds
+            self.curve = [(iteration, record.seconds)]
+
+    def _won(self, record: Challenge, iteration: int) -> None:
+        if record.ratio == 0:  # what it ran against does not run: its own time is all there is
+            seconds = self._seconds.get(items_of(record.challenger), math.inf)
+            if seconds == math.inf:
+                return
+            self._unit = seconds / self._standing.share
+        if self._unit is not None:
+            self.curve.append((iteration, self._unit * self._standing.share))
 
 
 def _sum(found: Mapping[str, Curve], tasks: Mapping[str, CurveTask]) -> Curve:

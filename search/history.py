@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,13 +26,12 @@ from .record import (
     Verdict,
 )
 from .sources import source_of
+from .standing import Standing, items_of
 
 __all__ = ["History", "TaskHistory", "decisive"]
 
 SEEDS = 3  # configs of a task with the same anchor, the fastest of each
 MOST_SEEDS = 6  # of all such tasks together
-
-Items = tuple[tuple[str, int | bool | str], ...]  # of a config, sorted
 
 
 @dataclass(frozen=True)
@@ -50,30 +48,19 @@ class TaskHistory:
     stale: int
 
     @property
-    def best(self) -> Config | None:
-        """The challenger that won by most, from the default on; None: the template's default.
-
-        In one log that is the last one. In several the order of the files says nothing.
-        """
-        best, least = None, math.inf
-        shares: dict[Items, float] = {}  # of the default's time
-        for record in self.known:
-            if isinstance(record, Challenge) and record.won:
-                share = shares.get(_items(record.incumbent), 1.0) * (record.ratio or 1.0)
-                shares[_items(record.challenger)] = share
-                if share <= least:
-                    best, least = record.challenger, share
-        return best
+    def standing(self) -> Standing:
+        """How its configs stand to each other."""
+        return Standing(self.known)
 
     @property
-    def won(self) -> tuple[float, ...]:
-        """The ratios of all challenges that were won, in order."""
-        return tuple(r.ratio for r in self.known if isinstance(r, Challenge) and r.won)
+    def best(self) -> Config | None:
+        """The challenger that won by most, from the default on; None: the template's default."""
+        return self.standing.best
 
     @property
     def measured(self) -> int:
         """How many configs were measured."""
-        return len({_items(r.config) for r in self.known if isinstance(r, Measurement)})
+        return len({items_of(r.config) for r in self.known if isinstance(r, Measurement)})
 
     def has(self, config: Config) -> bool:
         """Whether a config was measured."""
@@ -247,7 +234,7 @@ def decisive(
 
     def rank(item: tuple[int, Sequence[Measurement | Challenge]]) -> tuple[bool, str, int]:
         place, records = item
-        compared = len({_items(r.config) for r in records if isinstance(r, Measurement)}) > 1
+        compared = len({items_of(r.config) for r in records if isinstance(r, Measurement)}) > 1
         won = any(isinstance(record, Challenge) for record in records)
         return compared or won, max(record.stamp for record in records), place
 
@@ -261,7 +248,3 @@ def _best_first(records: Sequence[Measurement | Challenge]) -> list[Config]:
     good = [r for r in records if isinstance(r, Measurement) and r.status is Status.OK]
     good.sort(key=lambda m: (m.config != winner, m.seconds))
     return [measurement.config for measurement in good]
-
-
-def _items(config: Config) -> Items:
-    return tuple(sorted(config.items()))

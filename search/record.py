@@ -118,8 +118,8 @@ class Measurement:
 class Challenge:
     """A config ran in turns with the one that was best so far.
 
-    What a task is built with is the challenger of the last challenge that was won; the template's
-    default if there is none.
+    What a task is built with is the challenger that won by most (`search/standing.py`), in one log
+    the last one; the template's default if there is none.
 
     Attributes:
         task: Key of the task.

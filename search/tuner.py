@@ -15,6 +15,7 @@ from .proposer import ProposerFactory
 from .record import Challenge, Config, Measurement, Status, now
 from .scheduler import Scheduler, TaskState
 from .space import SearchSpace
+from .standing import Standing
 
 __all__ = ["Observer", "TaskResult", "TuneResult", "TuneTask", "Tuner"]
 
@@ -54,7 +55,7 @@ class TaskResult:
     """How a task stands at the end.
 
     Attributes:
-        config: The best config: the last that won a challenge, else the default.
+        config: The best config: the one that won by most (`Standing`), else the default.
         seconds: Its least time; infinite if it was never measured.
         default_seconds: The default's least time; infinite if it was never measured.
         measured: Points measured, those of earlier runs counted.
@@ -114,6 +115,7 @@ class _State:
     task: TuneTask
     proposer: CheckedProposer
     best: int  # the point that the task would be built with now
+    standing: Standing = field(default_factory=Standing)
     seconds: dict[int, float] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)  # points that lost a challenge
     history: list[float] = field(default_factory=list)
@@ -139,10 +141,10 @@ class _State:
             self.learn(new, math.inf)  # it ran once and does not run again
         elif record.ratio == 0 and old in self.seconds:
             self.learn(old, math.inf)
-        if record.won:
-            self.best = new
-        else:
+        if not record.won:
             self.lost.add(new)
+        elif self.standing.learn(record):
+            self.best = new
 
     def challenger(self) -> int | None:
         """The measured point that should run against the best; of an earlier run, perhaps."""

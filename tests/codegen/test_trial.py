@@ -20,7 +20,7 @@ from leip.codegen.kernel_worker import DIED, Errand, Failed
 from leip.codegen.resolver import resolve
 from leip.codegen.trial import TrialLimits, TrialMeasurer
 from leip.codegen.trial_errands import BuildTrial, TrialKernel
-from leip.codegen.trial_worker import Result, Run
+from leip.codegen.trial_messages import Result, Run
 from leip.errors import OutputError, TargetError
 from leip.ir.parse import parse_graph
 from leip.schedules import select

@@ -25,7 +25,7 @@ from leip.search.record import (
 from leip.search.sources import source_files, source_of
 
 HEADER = Header("m", "h", "t", 1, 3, {}, "", "", "")
-FAST, SLOW = {"rows": 1}, {"rows": 2}
+FASTER, FAST, SLOW = {"rows": 0}, {"rows": 1}, {"rows": 2}
 
 
 def product(epilogue: str, columns: int = 64) -> Task:
@@ -46,10 +46,12 @@ def measured(task: Task, config: dict[str, int], seconds: float, source: str = "
     return Measurement(task.key, made_by.name, source, config, Status.OK, (seconds,))
 
 
-def won(task: Task, ratio: float) -> Challenge:
+def won(
+    task: Task, ratio: float, old: dict[str, int] = SLOW, new: dict[str, int] = FAST
+) -> Challenge:
     made_by = select(task).template
     source = source_of(made_by, task)
-    return Challenge(task.key, made_by.name, source, SLOW, FAST, ratio, 0.01, True)
+    return Challenge(task.key, made_by.name, source, old, new, ratio, 0.01, True)
 
 
 def history(*records: Record) -> History:
@@ -65,6 +67,18 @@ def test_the_last_challenger_that_won_is_the_best() -> None:
     known = history(measured(task, SLOW, 2.0), measured(task, FAST, 1.0), won(task, 0.5))
     found = known.of(task, select(task).template)
     assert found.best == FAST and found.seconds(FAST) == 1.0 and found.seconds({"rows": 3}) is None
+
+
+def test_a_challenge_that_was_won_twice_counts_once() -> None:
+    """As in joined logs of two searches, each of which began with the default."""
+    task = product("relu")
+    records = [won(task, 0.5), won(task, 0.6, SLOW, FASTER), won(task, 0.5), won(task, 0.7)]
+    found = history(*records).of(task, select(task).template)
+    assert found.best == FAST and found.standing.share == 0.5
+    lines = curves([measured(task, SLOW, 2.0), *records], {task.key: curve_task(task)})
+    assert min(seconds for _, seconds in lines.tasks[task.key]) == 1.0
+    chained = history(*records, won(task, 0.5, FASTER, {"rows": 5})).of(task, select(task).template)
+    assert chained.best == {"rows": 5} and chained.standing.share == 0.3
 
 
 def test_records_of_other_sources_are_stale() -> None:
@@ -156,7 +170,9 @@ def test_a_curve_may_begin_in_another_log() -> None:
     task = product("relu")
     earlier = [measured(task, SLOW, 2.0), won(task, 0.5)]
     found = curves(
-        [measured(task, FAST, 1.0), won(task, 0.5)], {task.key: curve_task(task)}, earlier
+        [measured(task, FASTER, 0.5), won(task, 0.5, FAST, FASTER)],
+        {task.key: curve_task(task)},
+        earlier,
     )
     assert found.tasks == {task.key: [(0, 2.0), (0, 1.0), (1, 0.5)]}
     assert found.model == [(0, 2.0), (0, 1.0), (1, 0.5)] and found.iterations == 1
