@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,16 @@ def test_joined_logs_give_the_best_of_each_kernel_in_any_order(searched: Tuning)
     assert len(read_log(searched.log("x")).measurements) == len(
         read_log(searched.log("y")).measurements
     )
+
+
+def test_a_log_beside_its_copy_says_nothing_twice(searched: Tuning) -> None:
+    """What was won counts once, in the figures that a search shows and in its report."""
+    before = searched.log().read_bytes()
+    (searched.cli.folder / "copy.json").write_bytes(before)
+    shown = []
+    for more in ((), ("--tuning_log", "copy.json")):
+        searched.log().write_bytes(before)
+        text = searched(3, "OUT", *more)
+        page = searched.log().with_name("report.html").read_text()
+        shown.append((re.findall(r"[\d.]+% gained", text), re.findall("<td.*?</td>", page)))
+    assert shown[0][0] and shown[0] == shown[1]
