@@ -9,7 +9,8 @@ A plugin is a Python file that registers what it brings when it is loaded:
     register_template(MyTemplate())
 
 It is named by `leip compile --plugin my.py` (or `plugins=["my.py"]` in Python). The processes that
-build kernels load it too, and its source is part of the keys of the kernel cache.
+build kernels load it too, and its source, with that of what it imports from its own folder or
+package, is part of the keys of the kernel cache.
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ def load(paths: Iterable[str | Path]) -> None:
 
 
 def digest(paths: Iterable[str | Path]) -> str:
-    """Hash of the plugins' sources, in the order given; "" if there are none."""
+    """Hash of the plugins' sources, in the order given, with what they import from beside them.
+
+    It is "" if there are none.
+    """
     parts = [_digest(Path(path).resolve()) for path in paths]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
@@ -166,8 +170,13 @@ def register_search(
 
 
 def _digest(path: Path) -> str:
+    from .ir.own_sources import own_sources
+
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(path.read_bytes())
+        for name, file in own_sources(path).items():
+            digest.update(f"\0{name}\0".encode() + file.read_bytes())
+        return digest.hexdigest()
     except OSError as error:
         raise UsageError(
             f"cannot read the plugin: {error.strerror}", str(path), "give a Python file"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..ir.own_sources import own_sources
 from ..schedules import compute
 from ..schedules.task import Task
 from ..schedules.template import Template
@@ -19,6 +21,8 @@ _PACKAGE = compute.__name__.rpartition(".")[0]  # leip.schedules
 _ROOT = _PACKAGE.rpartition(".")[0]
 # how every scheduled kernel becomes an object file
 _ALWAYS = (f"{_ROOT}.codegen.kernel_object", f"{_ROOT}.codegen.lowering")
+
+_WITH = ":"  # between the name of a plugin's module and the file that it imports
 
 
 def source_of(template: Template, task: Task) -> str:
@@ -34,7 +38,7 @@ def source_files(template: Template, task: Task) -> tuple[Path, ...]:
 
     These are the template's own module and the computes of the task's ops, and what makes an object
     file of every kernel, with all modules of `schedules/` that they import, directly or not; for
-    those of plugins, the plugin's file.
+    those of plugins, the plugin's file and what it imports from beside it (`own_sources`).
     """
     return tuple(_files(_modules(template, task)).values())
 
@@ -53,7 +57,8 @@ def _digest(modules: frozenset[str]) -> str:
     for name, path in _files(modules).items():
         # the name of a plugin's module depends on where its file stands
         known = _is_ours(name) or name in _ALWAYS
-        digest.update((name if known else "plugin").encode() + b"\0")
+        plugin = f"plugin{''.join(name.partition(_WITH)[1:])}"
+        digest.update((name if known else plugin).encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -68,7 +73,11 @@ def _files(modules: frozenset[str]) -> dict[str, Path]:
         if name in files or path is None:
             continue
         files[name] = path
-        waiting += [found for found in _imports(name, path) if _is_ours(found)]
+        own = own_sources(path) if not _is_ours(name) and name not in _ALWAYS else {}
+        files.update((f"{name}{_WITH}{relative}", helper) for relative, helper in own.items())
+        for file in (path, *own.values()):
+            with contextlib.suppress(SyntaxError):  # a plugin may do without what it cannot import
+                waiting += [found for found in _imports(name, file) if _is_ours(found)]
     return dict(sorted(files.items()))
 
 
@@ -91,7 +100,7 @@ def _file(module: str) -> Path | None:
 def _imports(module: str, path: Path) -> Iterator[str]:
     """Full names of what a file imports: modules, and names in them, which may be modules."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
