@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,7 +38,18 @@ def open_engine(
         with load(path, inference_context=inference_context, threads=threads or None) as engine:
             yield engine
     except LreError as error:
-        raise LeipError(str(error), str(path)) from error
+        raise _told(str(error), Path(path)) from error
+
+
+def _told(message: str, path: Path) -> LeipError:
+    """The runtime's message; the path that it begins with is where it is."""
+    own = message.removeprefix(f"{path}: ")
+    if own == message:
+        return LeipError(message, str(path))
+    if path.suffix == ".onnx" and path.is_file():
+        words = shlex.join(["leip", "compile", "--input_path", str(path), "--output_path", "OUT"])
+        return LeipError(own, str(path), f"compile it first: {words}")
+    return LeipError(own, str(path), "give the --output_path of a leip compile")
 
 
 def _feeds(engine: Engine, given: Mapping[str, PathLike]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -345,6 +345,16 @@ def test_unexpected_exceptions_show_no_traceback(cli: Cli) -> None:
     assert done.returncode != 0 and "Traceback" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "benchmark"])
+def test_a_model_that_is_not_compiled_yet(cli: Cli, tiny_onnx: Path, command: str) -> None:
+    text = cli.fails(1, command, "--input_path", tiny_onnx)
+    assert text.startswith("error: this is not a shared object") and "leip compile" in text
+    text = cli.fails(1, command, "--input_path", "nowhere")
+    assert text.startswith("error: no such file or folder\n") and "--output_path" in text
+    text = cli.fails(1, command, "--input_path", cli.folder)
+    assert text.startswith("error: there is no modelLibrary.so") and "--output_path" in text
+
+
 def test_interrupt_is_clean(cli: Cli) -> None:
     import signal
 
