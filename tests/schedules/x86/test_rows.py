@@ -19,6 +19,7 @@ from leip.ir.ops import (
     GroupNormAttrs,
     InstanceNormAttrs,
     LayerNormAttrs,
+    LrnAttrs,
     ReduceAttrs,
     RmsNormAttrs,
     SoftmaxAttrs,
@@ -118,7 +119,29 @@ STAGES: dict[str, tuple[Make, list[TensorType]]] = {
         simple("group_norm", GroupNormAttrs(8)),
         [rows(1, 24, 9, 9, layout=C16), rows(24), rows(24)],
     ),
+    "lrn": (simple("lrn", LrnAttrs(5, 0.5)), [rows(2, 21, 7, 9)]),
+    "blocked lrn": (simple("lrn", LrnAttrs(5, 0.5)), [rows(2, 32, 7, 9, layout=C16)]),
+    "blocked lrn of odd channels": (
+        simple("lrn", LrnAttrs(4, 0.5, 0.5, 2.0)),
+        [rows(1, 21, 7, 9, layout=C16)],
+    ),
+    "blocked lrn of a wide window": (
+        simple("lrn", LrnAttrs(33, 0.5)),
+        [rows(1, 40, 5, 3, layout=C16)],
+    ),
+    "blocked lrn of a window beyond the block": (
+        simple("lrn", LrnAttrs(37, 0.5)),
+        [rows(1, 40, 5, 3, layout=C16)],
+    ),
 }
+
+
+def test_windows_over_blocked_channels_are_loaded_as_vectors() -> None:
+    image = rows(1, 64, 7, 7, layout=C16)
+    task = task_of(body_of(simple("lrn", LrnAttrs(5)), [image]), target=TARGETS["avx512"])
+    template = StagesTemplate()
+    script = template.build(task, template.default(task)).functions[0].script()
+    assert "lrn_squares" in script and script.count("T.vectorized(16)") >= 3
 
 
 def body_of(make: Make, types: list[TensorType]) -> Graph:
