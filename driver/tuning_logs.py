@@ -149,8 +149,10 @@ def _with_notes(report: TuningLogReport, notes: Sequence[str]) -> TuningLogRepor
 def _row(key: str, today: _Today, machines: Sequence[Sequence[Measurement | Challenge]]) -> TaskRow:
     """What is known of a task, of one template: today's, if there are records of it.
 
-    Times are those of one machine, which says what is best; measured are configs on any.
+    Times are those of one machine, which says what is best, and of one walk with the report's: from
+    the default on, by what ran in turns. Measured are configs on any.
     """
+    from ..search.curves import CurveTask, curves
     from ..search.history import TaskHistory, decisive
 
     every = [record for records in machines for record in records]
@@ -167,7 +169,10 @@ def _row(key: str, today: _Today, machines: Sequence[Sequence[Measurement | Chal
         time = history.seconds(config) if config is not None else None
         return math.inf if time is None else time
 
-    first = seconds(default)
+    first, last = seconds(default), seconds(best)
+    walk = CurveTask(1, name, known[-1].source, default if default is not None else {})
+    if line := curves(known, {key: walk}).tasks.get(key):
+        first, last = line[0][1] if math.isfinite(first) else first, line[-1][1]
     return TaskRow(
         task=key,
         name=today.name(key),
@@ -175,7 +180,7 @@ def _row(key: str, today: _Today, machines: Sequence[Sequence[Measurement | Chal
         measured=len({config_text(m.config) for m in measured}),
         failed=sum(m.status is not Status.OK for m in measured),
         first=first,
-        best=seconds(best) if best is not None else first,
+        best=last if best is not None else first,
         config=config_text(best) if best is not None else "",
     )
 

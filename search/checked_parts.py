@@ -16,6 +16,7 @@ from ..schedules.task import Task
 from ..schedules.template import Template, config_text
 from .blame import blamed, is_ours, part_error, part_name
 from .configs import config_fault, config_of
+from .encoding import LONGEST, SHORTEST
 from .measurer import Measurer, Outcome, Trial
 from .proposer import Proposer, ProposerFactory
 from .record import Config, Status
@@ -206,7 +207,7 @@ class CheckedMeasurer:
             return Outcome(outcome.status, (), outcome.message)
         with blamed("measurer", self._inner):
             times = tuple(float(seconds) for seconds in outcome.times)
-        if not times or not all(0 < seconds < math.inf for seconds in times):
+        if not times or not all(SHORTEST <= seconds <= LONGEST for seconds in times):
             self._fail(f"gives the times {times!r:.60} for what ran")
         return Outcome(Status.OK, times, outcome.message)
 

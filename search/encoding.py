@@ -21,10 +21,10 @@ from .record import (
     Verdict,
 )
 
-__all__ = ["FORMAT", "decode", "decode_header", "encode", "encode_header"]
+__all__ = ["FORMAT", "LONGEST", "SHORTEST", "decode", "decode_header", "encode", "encode_header"]
 
 FORMAT = "leip.tuning/1"
-LONGEST = 1e9  # seconds; also of ratios of times
+SHORTEST, LONGEST = 1e-12, 1e9  # seconds of a run; LONGEST also of ratios of times
 _KINDS: dict[str, type] = {
     "measurement": Measurement,
     "challenge": Challenge,
@@ -58,6 +58,8 @@ def decode(line: str) -> Record:
     record: Record = _made(_KINDS[kind], items)
     if isinstance(record, Measurement) and (record.status is Status.OK) != bool(record.times):
         raise ValueError(f"status {record.status.value!r} with {len(record.times)} times")
+    if isinstance(record, Challenge) and 0 < record.ratio < 1 / LONGEST:
+        raise ValueError(f"ratio cannot be {record.ratio!r}")
     return record
 
 
@@ -145,7 +147,10 @@ def _time(value: Any) -> float:
 def _times(value: Any) -> tuple[float, ...]:
     if not isinstance(value, list):
         raise TypeError
-    return tuple(map(_time, value))
+    times = tuple(map(_time, value))
+    if times and min(times) < SHORTEST:  # no kernel takes no time
+        raise ValueError
+    return times
 
 
 def _texts(value: Any) -> tuple[str, ...]:

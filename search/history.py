@@ -93,7 +93,7 @@ class History:
     def __init__(self, contents: Sequence[LogContent], here: Facts | None = None) -> None:
         self._machines = Machines()
         self._here = None if here is None else self._machines.number(here)
-        self._records: list[Record] = []  # that count
+        self._records: list[tuple[int, Record]] = []  # that count, and who measured
         self._by_task: dict[str, list[tuple[int, Measurement | Challenge]]] = defaultdict(list)
         self.texts: dict[str, str] = {}
         self._transforms: dict[str, TransformTime] = {}
@@ -114,7 +114,7 @@ class History:
             self._by_task[record.task].append((machine, record))
         if not self._counts(machine):
             return
-        self._records.append(record)
+        self._records.append((machine, record))
         if isinstance(record, TransformTime):
             self._transforms[record.task] = record
 
@@ -160,7 +160,7 @@ class History:
 
     def choices(self, graph: str) -> tuple[LayoutChoice, ...]:
         """All choices of layouts for a graph, the last one first, those that do not hold too."""
-        made = [r for r in self._records if isinstance(r, LayoutChoice) and r.graph == graph]
+        made = [r for _, r in self._records if isinstance(r, LayoutChoice) and r.graph == graph]
         return tuple(reversed(made))
 
     def holds(self, choice: LayoutChoice) -> bool:
@@ -169,13 +169,22 @@ class History:
         return bool(sources) and all(self._source(key) == source for key, source in sources)
 
     def verdict(self, graph: str, tasks: Sequence[str]) -> Verdict | None:
-        """The last verdict on a graph; None if one of its tasks was measured after it."""
+        """The last verdict on a graph; None if something was found since that it says nothing of.
+
+        That is a config of one of its tasks that won, or another choice of layouts. What another
+        machine has measured since counts whatever it found.
+        """
         wanted = set(tasks)
-        for record in reversed(self._records):
+        measured, found = set[int](), False
+        for machine, record in reversed(self._records):
             if isinstance(record, Verdict) and record.graph == graph:
-                return record
+                return None if found or measured - {machine} else record
             if isinstance(record, Measurement) and record.task in wanted:
-                return None
+                measured.add(machine)
+            elif isinstance(record, Challenge) and record.won and record.task in wanted:
+                found = True
+            elif isinstance(record, LayoutChoice) and record.graph == graph and wanted:
+                found = found or not record.default
         return None
 
     def seeds(self, task: Task, template: Template) -> tuple[Config, ...]:

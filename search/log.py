@@ -21,7 +21,7 @@ from types import TracebackType
 from ..errors import OutputError, UsageError
 from ..ir.whole_file import write_whole
 from .encoding import FORMAT, decode, decode_header, encode, encode_header
-from .record import Header, Measurement, Record
+from .record import Header, MachineFacts, Measurement, Record
 
 __all__ = [
     "FOLDER",
@@ -163,11 +163,21 @@ def _content(path: Path, data: bytes) -> LogContent:
     damaged = []
     for number, line in enumerate(lines[1:], 2):
         try:
-            records.append(decode(line))
+            records.append(_record(line))
         except ValueError as error:
             cut = unfinished and number == len(lines)
             damaged.append((number, "it is not finished" if cut else str(error)))
     return LogContent(path, header, tuple(records), tuple(damaged))
+
+
+def _record(line: str) -> Record:
+    """The record of a line. The first line of another log, joined by hand, says who measured."""
+    try:
+        return decode(line)
+    except ValueError:
+        with contextlib.suppress(ValueError):
+            return MachineFacts(decode_header(line).machine)
+        raise
 
 
 class TuningLog:

@@ -175,6 +175,26 @@ def test_report_begins_where_other_logs_end(searched: Tuning) -> None:
     assert [row[2] for row in found.values()] == [row[2] for row in wanted.values()]  # before
 
 
+def test_tune_log_shows_the_figures_of_the_report(searched: Tuning) -> None:
+    """What ran in turns says by how much a config won, also if it was measured in a slow moment."""
+    head, *lines = searched.lines()
+    winners = [(line["task"], line["challenger"]) for line in lines if line.get("won")]
+    for line in lines:
+        if "config" in line and (line["task"], line["config"]) in winners:
+            line["times"] = [1.3 * seconds for seconds in line["times"]]
+    text = "".join(json.dumps(line) + "\n" for line in [head, *lines])
+    searched.log().write_text(text)
+    searched(1)
+    page = rows_of(searched, "OUT")
+    report = leip.driver.tuning_log_summary(searched.log())
+    rows = {row.task[:6]: row for row in report.tasks}
+    assert len(page) == 3 and any(row.config for row in rows.values())
+    for name, cells in page.items():
+        row = rows[name[-6:]]
+        assert cells[2:4] == [f"{row.first * 1e6:.1f} us", f"{row.best * 1e6:.1f} us"]
+        assert cells[4] == (f"{row.gain:.1%}" if row.gain else "")
+
+
 @pytest.mark.parametrize("iterations", [1, 20])
 def test_report_has_kernels_whose_default_does_not_run(tuning: Tuning, iterations: int) -> None:
     fake = runpy.run_path(str(FAKE))["Fake"]
@@ -231,6 +251,19 @@ def test_a_kill_loses_nothing_that_was_written(outside: Tuning) -> None:
 
 
 # --- the file -------------------------------------------------------------------------------------
+
+
+def test_a_search_that_was_stopped_before_it_found_anything_leaves_the_verdict(
+    tuning: Tuning,
+) -> None:
+    tuning(None, "PLAIN")
+    tuning(60, env={"FAKE_RATIO": "1.1"})  # kernels win, the whole does not
+    assert any(line.get("won") for line in tuning.lines()) and not tuning.lines()[-1]["tuned"]
+    measured = next(line for line in tuning.lines() if "config" in line)
+    with open(tuning.log(), "a") as log:  # killed after this one
+        log.write(json.dumps(measured) + "\n")
+    assert "as the log says" in tuning(0)
+    assert tuning.object() == tuning.object("PLAIN")
 
 
 def test_a_damaged_line_is_told_by_its_number_and_skipped(searched: Tuning) -> None:

@@ -51,6 +51,16 @@ def test_a_time_beyond_all_measure_is_a_damaged_line(searched: Tuning, field: st
     assert f"line {number + 1}" in searched(2)
 
 
+@pytest.mark.parametrize(("field", "value"), [("times", [0]), ("ratio", 1e-323)])
+def test_what_takes_no_time_is_a_damaged_line(searched: Tuning, field: str, value: object) -> None:
+    lines = [line for line in searched.lines() if line.get("kind") != "verdict"]
+    edited = [line for line in lines if line.get(field)]
+    for line in edited:
+        line[field] = value
+    write(searched.log(), lines)
+    assert f"{len(edited)} lines cannot be read" in " ".join(searched(6).split())
+
+
 @pytest.mark.parametrize("end", [" ", "\r"])
 def test_a_log_that_lost_its_line_ends_is_not_begun_anew(searched: Tuning, end: str) -> None:
     log = searched.log()

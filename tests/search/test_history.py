@@ -16,6 +16,8 @@ from leip.search.log import LogContent
 from leip.search.record import (
     Challenge,
     Header,
+    LayoutChoice,
+    MachineFacts,
     Measurement,
     Record,
     Status,
@@ -124,13 +126,21 @@ def test_what_a_kernel_depends_on() -> None:
         assert "schedules/rewrite.py" in files  # the lowering needs it
 
 
-def test_a_verdict_counts_until_something_is_measured_for_its_graph() -> None:
+def test_a_verdict_counts_until_something_is_found_for_its_graph() -> None:
     task = product("relu")
     verdict = Verdict("g", True, 1)
+    win = won(task, 0.5)
+    lost = dataclasses.replace(win, won=False)
     assert history(verdict).verdict("g", [task.key]) is verdict
     assert history(verdict).verdict("another", [task.key]) is None
-    assert history(verdict, measured(task, FAST, 1.0)).verdict("g", [task.key]) is None
-    assert history(verdict, measured(task, FAST, 1.0)).verdict("g", ["k"]) is verdict
+    assert history(verdict, measured(task, FAST, 1.0), lost).verdict("g", [task.key]) is verdict
+    assert history(verdict, measured(task, FAST, 1.0), win).verdict("g", [task.key]) is None
+    assert history(verdict, measured(task, FAST, 1.0), win).verdict("g", ["k"]) is verdict
+    elsewhere = MachineFacts({"cpu": "another one"})
+    assert history(verdict, elsewhere, measured(task, FAST, 1.0)).verdict("g", [task.key]) is None
+    for default in (True, False):
+        choice = LayoutChoice("g", 8, (), {}, default)
+        assert (history(verdict, choice).verdict("g", [task.key]) is verdict) == default
 
 
 def curve_task(task: Task, weight: int = 1) -> CurveTask:

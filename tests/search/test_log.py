@@ -89,6 +89,8 @@ def test_a_log_is_read_as_it_was_written(path: Path) -> None:
         ('{"kind": "task", "task": "k", "text": "", "more": 1}', "unknown field 'more'"),
         (encode(OK).replace("0.001", "NaN"), "NaN is no number"),
         (encode(OK).replace("0.001", "-0.001"), "times cannot be"),
+        (encode(OK).replace("0.001", "0.0"), "times cannot be"),
+        (encode(OK).replace("0.001", "5e-324"), "times cannot be"),
         (encode(OK).replace("0.001", "1" + "0" * 400), "times cannot be"),
         (encode(OK).replace('"ok"', '"great"'), "status cannot be 'great'"),
         (encode(OK).replace('"ok"', '"crash"'), "status 'crash' with 2 times"),

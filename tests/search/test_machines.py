@@ -214,6 +214,16 @@ def test_joined_logs_of_two_machines(two: Tuning) -> None:
     assert objects == [two.object("B")] * 2
 
 
+def test_logs_that_were_joined_by_hand(two: Tuning) -> None:
+    """The first line of the second one says who measured what follows."""
+    joined = two.cli.folder / "both.json"
+    joined.write_bytes(two.log().read_bytes() + two.log("B").read_bytes())
+    content = read_log(joined)
+    assert not content.damaged
+    cpus = [facts["cpu"] for facts, r in by_machine(content) if isinstance(r, Measurement)]
+    assert cpus == ["another one"] * 60 + [two.lines("B")[0]["machine"]["cpu"]] * 60
+
+
 def test_ratios_of_two_machines_are_no_chain(searched: Tuning) -> None:
     """Neither are the times of a config beside those of its default."""
     move(searched, 1e3)

@@ -345,6 +345,11 @@ def place_of(code: str, plugin: Path) -> str:
         (MEASURER, "yield Outcome(Status.OK, (1e-3,))", "gives 1 outcomes for"),
         (MEASURER, "return iter([1e-3] * 9)", "measurer Mine gives 0.001, which is no Outcome"),
         (MEASURER, "return iter([Outcome(Status.OK, (float('nan'),))])", "gives the times (nan,)"),
+        (
+            MEASURER,
+            "return iter([Outcome(Status.OK, (1e10,))])",
+            "gives the times (10000000000.0,)",
+        ),
         (MEASURER, "yield 1 / 0", "measurer Mine raises ZeroDivisionError"),
     ],
 )
