@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 from typing import Any, NoReturn
 
 from .trial_kernel import PAGE, Arena, Failure, Loaded, Subject, Wrong
@@ -67,6 +68,8 @@ def _limit_memory(more: int) -> None:
 def _leave(folder: str) -> NoReturn:
     """The parent was killed, or this process would have been: nobody else tidies up."""
     shutil.rmtree(folder, ignore_errors=True)
+    if os.getpgrp() == os.getpid():  # with what a kernel has started
+        os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import pickle
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -77,7 +78,8 @@ class WorkerProcess:
     Args:
         module: The module's name in this package.
         argument: What its `main` is given; Python must be able to read its repr.
-        apart: In a session of its own: Ctrl-C is this process's business alone.
+        apart: In a session of its own: Ctrl-C is this process's business alone, and what it has
+            started ends with it.
         temporary: Folder for its temporary files; None: as this process has it.
 
     Attributes:
@@ -98,6 +100,7 @@ class WorkerProcess:
             f"from {__package__}.{module} import main; main({os.getpid()}, {argument!r})"
         )
         moved = {"TMPDIR": str(temporary)} if temporary is not None else {}
+        self._apart = apart
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -122,6 +125,9 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End it, whatever it does."""
+        if self._apart:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         for stream in (self.stdin, self.stdout):
             with contextlib.suppress(BrokenPipeError):
@@ -153,10 +159,18 @@ def answers_to(parent: int, orphaned: Callable[[], None]) -> BinaryIO:
 
 
 def serve(answers: BinaryIO, answer: Callable[[Any], Any]) -> None:
-    """Answer every message until stdin ends."""
+    """Answer every message until stdin ends.
+
+    A copy of the process that an answer has made ends with it, and says nothing: the parent
+    would take that for what it asks next.
+    """
+    own = os.getpid()
     while True:
         try:
             message = receive(sys.stdin.buffer)
         except EOFError:
             return
-        send(answers, answer(message))
+        answered = answer(message)
+        if os.getpid() != own:
+            os._exit(1)
+        send(answers, answered)

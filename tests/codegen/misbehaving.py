@@ -21,10 +21,12 @@ from leip.schedules.template import (
 
 SECRET = 7  # elements: a tensor of this size is what the template is for
 
-EXTERN = ("slow", "crash", "hang", "allocate")  # what these do stands in LLVM's language
+# what these do stands in LLVM's language
+EXTERN = ("slow", "crash", "hang", "allocate", "fork", "leave")
 BAD = """
 declare ptr @malloc(i64)
 declare i32 @kill(i32, i32)
+declare i32 @fork()
 declare i32 @getpid()
 define linkonce_odr float @leip_test_crash(float %x) {
   store volatile i32 1, ptr null
@@ -55,7 +57,34 @@ loop:
 end:
   ret float %x
 }
+define linkonce_odr float @leip_test_fork(float %x) {
+  %before = load volatile i32, ptr @leip_test_copies
+  %first = icmp eq i32 %before, 0
+  br i1 %first, label %copy, label %end
+copy:
+  store volatile i32 1, ptr @leip_test_copies
+  %pid = call i32 @fork()
+  br label %end
+end:
+  ret float %x
+}
+define linkonce_odr float @leip_test_leave(float %x) {
+  %before = load volatile i32, ptr @leip_test_copies
+  %first = icmp eq i32 %before, 0
+  br i1 %first, label %copy, label %end
+copy:
+  store volatile i32 1, ptr @leip_test_copies
+  %pid = call i32 @fork()
+  %child = icmp eq i32 %pid, 0
+  br i1 %child, label %loop, label %end
+loop:
+  %c = load volatile i32, ptr @leip_test_cell
+  br label %loop
+end:
+  ret float %x
+}
 @leip_test_cell = linkonce_odr global i32 0
+@leip_test_copies = linkonce_odr global i32 0
 """
 
 
@@ -63,7 +92,7 @@ end:
 class Config(Knobs):
     does: str = knob(
         "right",
-        choices=("right", "slow", "wrong", "crash", "hang", "allocate", "refuse", "raise", "die"),
+        choices=(*EXTERN, "right", "wrong", "refuse", "raise", "die"),
     )
 
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tuning_runs import processes_of
 
 from leip.codegen.kept_kernels import KeptKernels
 from leip.codegen.kernel_build import WorkerPool
@@ -81,6 +82,18 @@ def test_what_a_candidate_does_costs_that_candidate_only(
     assert before.status is after.status is Status.OK, (before, after)
     assert (bad.status, bad.times) == (status, ())
     assert said in bad.message
+
+
+@pytest.mark.parametrize("does", ["fork", "leave"])
+def test_a_copy_that_a_kernel_makes_says_nothing_and_ends_with_it(does: str) -> None:
+    """Its answer would be taken for that of the next candidate."""
+    with WorkerPool(2, [PLUGIN]) as pool, TrialMeasurer(pool) as measurer:
+        copying, wrong, right = measure(measurer, does, "wrong", "right")
+        assert (copying.status, wrong.status) == (Status.OK, Status.WRONG_RESULT)
+        assert right.status is Status.OK, right
+        worker = measurer._runner._worker
+        assert worker is not None
+    assert until(lambda: not processes_of(worker.process.pid))
 
 
 def test_a_full_disk_is_no_fault_of_a_candidate(
