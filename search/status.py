@@ -69,10 +69,16 @@ class SearchStatus:
 
     @property
     def left(self) -> float:
-        """Seconds that the iterations left take at the speed so far; infinite at the start."""
+        """Seconds that the iterations left take at the speed so far; infinite at the start.
+
+        There may be fewer configs than iterations.
+        """
         if self.done < FIRST:
             return math.inf
-        return self.seconds / self.done * (self.iterations - self.done)
+        left = self.iterations - self.done
+        if self.tasks:
+            left = min(left, sum(max(0, task.size - task.measured) for task in self.tasks))
+        return self.seconds / self.done * left
 
     @property
     def default(self) -> float:

@@ -45,3 +45,9 @@ def test_names_are_what_is_shortened(width: int) -> None:
 
 def test_a_wide_terminal_shows_whole_names() -> None:
     assert any(f"{NAME}0 " in line for line in drawn(200, status()))
+
+
+def test_the_time_left_is_that_of_the_configs_left() -> None:
+    pool = TaskStatus("pool", 1, 20, 10, 1e-6, 1e-6)
+    status = SearchStatus(30000, [pool], done=10)
+    assert 0 < status.left <= status.seconds
