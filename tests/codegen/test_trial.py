@@ -38,8 +38,10 @@ RELU = """graph "task" (%x: f32[7]) {
 """
 
 
-def task_of(body: str, constants: tuple[int, ...] = (), target: str = "llvm") -> Task:
-    return Task(parse_graph(body), resolve(target), threads=2, level=3, constants=constants)
+def task_of(
+    body: str, constants: tuple[int, ...] = (), target: str = "llvm", threads: int = 2
+) -> Task:
+    return Task(parse_graph(body), resolve(target), threads, level=3, constants=constants)
 
 
 def trial(**config: str) -> Trial:
@@ -88,7 +90,9 @@ def test_what_a_candidate_does_costs_that_candidate_only(
 def test_a_copy_that_a_kernel_makes_says_nothing_and_ends_with_it(does: str) -> None:
     """Its answer would be taken for that of the next candidate."""
     with WorkerPool(2, [PLUGIN]) as pool, TrialMeasurer(pool) as measurer:
-        copying, wrong, right = measure(measurer, does, "wrong", "right")
+        text = task_of(RELU, threads=1).text  # a copy has no threads but its own
+        trials = [Trial(text, NAME, {"does": each}) for each in (does, "wrong", "right")]
+        copying, wrong, right = measurer.measure(trials)
         assert (copying.status, wrong.status) == (Status.OK, Status.WRONG_RESULT)
         assert right.status is Status.OK, right
         worker = measurer._runner._worker
