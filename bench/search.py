@@ -114,8 +114,8 @@ def replay(name: str, table: Table, search: str, start: str, seed: int) -> list[
 
 
 def budget(table: Table, percent: int) -> int:
-    """Measurements that are a share of a space; one batch at least."""
-    return min(max(math.ceil(percent * len(table.points) / 100), BATCH), len(table.points))
+    """Measurements that are at most a share of a space; one batch at least."""
+    return min(max(percent * len(table.points) // 100, BATCH), len(table.points))
 
 
 @dataclass(frozen=True)
