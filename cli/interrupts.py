@@ -7,13 +7,16 @@ report of progress.
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["check", "noted", "which"]
+__all__ = ["CTRL_C", "check", "noted", "told"]
 
+CTRL_C = 128 + signal.SIGINT  # the exit code of what Ctrl-C ended, as shells have it
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _noted: int | None = None
@@ -21,13 +24,19 @@ _noted: int | None = None
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Note signals meanwhile; they raise KeyboardInterrupt where they arrive as well."""
+    """Note signals meanwhile; they raise KeyboardInterrupt where they arrive as well.
+
+    Those that are ignored stay so.
+    """
     global _noted
     _noted = None
     before = {}
     try:
         for number in _SIGNALS:
-            if number == signal.SIGINT or signal.getsignal(number) is signal.SIG_DFL:  # no nohup
+            handler = signal.getsignal(number)
+            ignored = handler is signal.SIG_IGN  # by `nohup`, or by a script's `&`
+            # Ctrl-C has a handler already: that of cli/leip, or Python's own
+            if not ignored and (number == signal.SIGINT or handler is signal.SIG_DFL):
                 before[number] = signal.signal(number, _note)
     except ValueError:  # not the main thread: signals are not ours
         yield
@@ -45,9 +54,12 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def which() -> int:
-    """The signal that was noted; without one it was Ctrl-C before anything was noted."""
-    return signal.SIGINT if _noted is None else _noted
+def told() -> int:
+    """Say which signal ended the command. Returns the exit code, which is a shell's for it."""
+    number = signal.SIGINT if _noted is None else _noted  # Ctrl-C before anything was noted
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print("interrupted" if number == signal.SIGINT else "terminated", file=sys.stderr)
+    return 128 + number
 
 
 def _note(number: int, frame: FrameType | None) -> None:

@@ -25,7 +25,6 @@ from . import (
     tune_log,
 )
 from .console import error_screen
-from .start import INTERRUPTED, interrupted
 
 app = typer.Typer(
     name="leip",
@@ -72,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interrupts.noted():
             code = app(args=words, standalone_mode=False)
         sys.stdout.flush()
-        if code == INTERRUPTED:  # some versions of typer turn Ctrl-C into this
+        if code == interrupts.CTRL_C:  # some versions of typer turn Ctrl-C into this
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except LeipError as error:
@@ -85,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams.discard_output()
         return 0
     except (KeyboardInterrupt, typer.Abort):
-        return interrupted(interrupts.which())
+        return interrupts.told()
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # typer makes this of that
             streams.discard_output()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
-
-INTERRUPTED = 128 + signal.SIGINT
+from . import interrupts
 
 
 def main() -> int:
@@ -16,11 +12,4 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        return interrupted()
-
-
-def interrupted(number: int = signal.SIGINT) -> int:
-    """Say which signal ended the command. Returns the exit code, which is a shell's for it."""
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        print("interrupted" if number == signal.SIGINT else "terminated", file=sys.stderr)
-    return 128 + number
+        return interrupts.told()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # How long it takes to make up an example says something about the machine's load, not about us.
 settings.register_profile("leip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("leip")
+
+# Tests press Ctrl-C, also where a script runs them behind `&`, which has it ignored by all below.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

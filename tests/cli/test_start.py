@@ -64,3 +64,17 @@ exec(source.replace("from leip", "signal.raise_signal(signal.SIGINT)\\nfrom leip
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("leip ")
+
+
+def test_an_ignored_interrupt_stays_ignored_in_the_command() -> None:
+    """As of what a script runs behind `&`, which a Ctrl-C of the terminal is not meant for."""
+    code = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from leip import driver
+from leip.cli.main import main
+driver.pass_list = lambda plugins: signal.raise_signal(signal.SIGINT) or [("p", "", "a pass")]
+sys.exit(main(["opt", "--list"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "a pass" in done.stdout
