@@ -6,10 +6,15 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..codegen.kernel_object import kernel_stem
 from ..errors import LeipError, UsageError
+from ..schedules.select import select, templates
+from ..schedules.task import Task
 from ..schedules.template import config_text
+from ..search.configs import config_of, items_of
+from ..search.curves import CurveTask, curves
+from ..search.history import History, TaskHistory, decisive
 from ..search.log import LogContent, TuningLog, read_log, write_log
 from ..search.machine import Facts, Machines, by_machine, with_machines
 from ..search.record import (
@@ -23,10 +28,8 @@ from ..search.record import (
     TransformTime,
     Verdict,
 )
+from ..search.sources import source_of
 from .reports import TaskRow, TuningLogReport
-
-if TYPE_CHECKING:
-    from ..schedules.task import Task
 
 __all__ = ["merge", "prune", "summary"]
 
@@ -45,11 +48,11 @@ def summary(path: Path) -> TuningLogReport:
     machines.number(content.header.machine)
     found: dict[str, dict[int, list[Measurement | Challenge]]] = {}
     stale = 0
-    for facts, record in by_machine(content):
+    for machine, record in by_machine(content):
         if not isinstance(record, Measurement | Challenge):
             continue
         if today.is_source(record.source, record.task, record.template):
-            number = machines.number(facts)
+            number = machines.number(machine)
             found.setdefault(record.task, {}).setdefault(number, []).append(record)
         else:
             stale += isinstance(record, Measurement)
@@ -152,9 +155,6 @@ def _row(key: str, today: _Today, machines: Sequence[Sequence[Measurement | Chal
     Times are those of one machine, which says what is best, and of one walk with the report's: from
     the default on, by what ran in turns. Measured are configs on any.
     """
-    from ..search.curves import CurveTask, curves
-    from ..search.history import TaskHistory, decisive
-
     every = [record for records in machines for record in records]
     name, default = today.default(key)
     if name not in {record.template for record in every}:
@@ -177,7 +177,7 @@ def _row(key: str, today: _Today, machines: Sequence[Sequence[Measurement | Chal
         task=key,
         name=today.name(key),
         template=name,
-        measured=len({config_text(m.config) for m in measured}),
+        measured=len({items_of(m.config) for m in measured}),
         failed=sum(m.status is not Status.OK for m in measured),
         first=first,
         best=last if best is not None else first,
@@ -186,8 +186,6 @@ def _row(key: str, today: _Today, machines: Sequence[Sequence[Measurement | Chal
 
 
 def _parsed(text: str) -> Task | None:
-    from ..schedules.task import Task
-
     try:
         return Task.parse(text)
     except (LeipError, ValueError):
@@ -215,8 +213,6 @@ def _once(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _without_stale(pairs: Sequence[Pair], content: LogContent) -> list[Pair]:
-    from ..search.history import History
-
     records = [record for _, record in pairs]
     today, history = _Today(records), History([content])
     needed = {id(choice) for choice in _needed(records, today)}
@@ -241,8 +237,6 @@ class _Today:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        from ..schedules.select import templates
-
         self._templates = {template.name: template for template in templates()}
         self._tasks = {r.task: _parsed(r.text) for r in records if isinstance(r, TaskText)}
         self._sources: dict[tuple[str, str], str] = {}
@@ -251,16 +245,11 @@ class _Today:
 
     def name(self, key: str) -> str:
         """What a task computes, for people; "" if its ops are not known here."""
-        from ..codegen.kernel_object import kernel_stem
-
         task = self._tasks.get(key)
         return f"{kernel_stem(task)} {task.body.outputs[0].type}" if task is not None else ""
 
     def default(self, key: str) -> tuple[str, Config | None]:
         """Name of the template that a task gets, and its default; "" and None if not known."""
-        from ..schedules.select import select
-        from ..search.configs import config_of
-
         task = self._tasks.get(key)
         if task is None:
             return "", None
@@ -269,8 +258,6 @@ class _Today:
 
     def is_source(self, source: str, key: str, name: str) -> bool:
         """Whether that is the source of a task and a template; also if one of them is not here."""
-        from ..search.sources import source_of
-
         template, task = self._templates.get(name), self._tasks.get(key)
         if template is None or task is None:
             return True
@@ -307,15 +294,15 @@ def _same(one: LayoutChoice, other: LayoutChoice) -> bool:
 def _fastest(pairs: Sequence[Pair], keep: int) -> list[Pair]:
     machines = Machines()
     by_task: dict[tuple[int, str], list[Measurement]] = defaultdict(list)
-    wanted = []
+    wanted = set()
     for facts, record in pairs:
         if isinstance(record, Measurement):
             by_task[machines.number(facts), record.task].append(record)
         elif isinstance(record, Challenge) and record.won:
-            wanted += [(record.task, record.incumbent), (record.task, record.challenger)]
+            wanted |= {(record.task, items_of(c)) for c in (record.incumbent, record.challenger)}
     ids = set()
     for found in by_task.values():
         good = sorted((m for m in found if m.status is Status.OK), key=lambda m: m.seconds)
         ids |= {id(m) for m in good[:keep]}
-        ids |= {id(m) for m in found if (m.task, m.config) in wanted}
+        ids |= {id(m) for m in found if (m.task, items_of(m.config)) in wanted}
     return [(m, r) for m, r in pairs if not isinstance(r, Measurement) or id(r) in ids]

@@ -1,4 +1,4 @@
-"""Configs as records have them, as templates have them, and as text."""
+"""Configs as records have them, as templates have them, as text, and as keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import dataclasses
 from ..schedules.template import Knobs, Template
 from .record import Config
 
-__all__ = ["config_fault", "config_of", "text_of"]
+__all__ = ["Items", "config_fault", "config_of", "items_of", "text_of"]
+
+Items = tuple[tuple[str, int | bool | str], ...]  # of a config, by name
 
 
 def config_of(knobs: Knobs) -> Config:
@@ -21,6 +23,11 @@ def text_of(template: Template, config: Config) -> str | None:
     if set(config) != fields:
         return None
     return template.Config(**config).to_text()
+
+
+def items_of(config: Config) -> Items:
+    """A config as a key of a dictionary."""
+    return tuple(sorted(config.items()))
 
 
 def config_fault(config: Config, usual: Config) -> str:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from .configs import Items, items_of
 from .record import Challenge, Config, Measurement, Record
-from .standing import Items, Standing, items_of
+from .standing import Standing
 
 __all__ = ["Curve", "CurveTask", "Curves", "curves"]
 

@@ -12,6 +12,7 @@ from ..schedules.select import select
 from ..schedules.task import Task
 from ..schedules.template import Template
 from .anchor import anchor_key
+from .configs import items_of
 from .log import LogContent
 from .machine import Facts, Machines, by_machine
 from .record import (
@@ -26,7 +27,7 @@ from .record import (
     Verdict,
 )
 from .sources import source_of
-from .standing import Standing, items_of
+from .standing import Standing
 
 __all__ = ["History", "TaskHistory", "decisive"]
 

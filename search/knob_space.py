@@ -13,7 +13,7 @@ from ..schedules.select import default_config
 from ..schedules.task import Task
 from ..schedules.template import Template
 from .blame import blamed, part_error, part_name
-from .configs import config_fault, config_of
+from .configs import config_fault, config_of, items_of
 from .record import Config
 
 __all__ = ["KnobSpace", "TableSpace"]
@@ -46,8 +46,8 @@ class TableSpace:
     ) -> None:
         self.task, self.template = task, template
         self._configs = [dict(config) for config in configs]
-        self._numbers = {_key(config): number for number, config in enumerate(configs)}
-        self.default = self._numbers[_key(default)]
+        self._numbers = {items_of(config): number for number, config in enumerate(configs)}
+        self.default = self._numbers[items_of(default)]
         self._beside: dict[int, list[int]] = {}
         self._given = priors
 
@@ -58,7 +58,7 @@ class TableSpace:
         return self._configs[point]
 
     def find(self, config: Config) -> int | None:
-        return self._numbers.get(_key(config))
+        return self._numbers.get(items_of(config))
 
     def prior(self, point: int) -> float:
         return self._priors[point]
@@ -149,10 +149,6 @@ class KnobSpace(TableSpace):
                 message = f"models that {{{config}}} costs {cost}"
                 raise part_error("template", self._made_by, message)
         return costs
-
-
-def _key(config: Config) -> tuple[tuple[str, int | bool | str], ...]:
-    return tuple(sorted(config.items()))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

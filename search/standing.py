@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from .configs import Items, items_of
 from .record import Challenge, Config, Record
 
-__all__ = ["Items", "Standing", "items_of"]
-
-Items = tuple[tuple[str, int | bool | str], ...]  # of a config, sorted
+__all__ = ["Standing"]
 
 
 class Standing:
@@ -46,8 +45,3 @@ class Standing:
             return False
         self.best, self.share = record.challenger, share
         return True
-
-
-def items_of(config: Config) -> Items:
-    """A config as a key."""
-    return tuple(sorted(config.items()))
