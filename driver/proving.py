@@ -75,7 +75,7 @@ def _judged(
     return dataclasses.replace(
         verdict,
         tuned=result.won,
-        configs={k.task.key: _text(tuned.overrides[k.task.key]) for k in chosen},
+        configs={k.task.key: tuned.overrides[k.task.key].text for k in chosen},
         sources={k.task.key: source_of(k.template, k.task) for k in chosen},
         layouts=job.digest_of(tuned.graph) if result.won else "",
         before=result.before,
@@ -83,10 +83,6 @@ def _judged(
         ratio=result.ratio,
         message=result.reason,
     )
-
-
-def _text(override: Override) -> str:
-    return f"{override.template}{{{override.config}}}"
 
 
 def _object(job: Job, graph: Graph, overrides: Mapping[str, Override], name: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..schedules.select import Override
 from ..schedules.template import InvalidConfig, config_text
-from ..search.configs import config_of, text_of
+from ..search.configs import config_of
 from ..search.history import History
 from ..search.log import LogContent, read_log
 from ..search.record import LayoutChoice, Verdict
@@ -15,7 +15,7 @@ from ..search.sources import source_of
 from .search_parts import make_space
 from .tuning import Job, Kernel, Tuned, apply_layouts, kernels_of, log_notes, override_of
 
-__all__ = ["confirmed", "is_point", "replay", "stale_layouts"]
+__all__ = ["confirmed", "replay", "stale_layouts"]
 
 
 def stale_layouts(contents: Sequence[LogContent], job: Job) -> list[str]:
@@ -55,12 +55,12 @@ def replay(job: Job) -> Tuned:
         best = history.of(kernel.task, kernel.template).best
         if best is None:
             continue
-        if not is_point(kernel, config_text(best)):
+        if not _is_point(kernel, config_text(best)):
             notes.append(
                 f"the tuning log's config of {kernel.name} is none that its template offers: "
                 f"the default stays ({config_text(best)[:60]})"
             )
-        elif override := override_of(kernel, text_of(kernel.template, best)):
+        elif override := override_of(kernel, best):
             overrides[kernel.task.key] = override
     notes.append(
         f"{len(overrides)} of {len(kernels)} kernels get another config than their default; "
@@ -97,18 +97,18 @@ def _overrides(verdict: Verdict, kernels: Sequence[Kernel]) -> dict[str, Overrid
     overrides = {}
     for key, text in verdict.configs.items():
         kernel = by_key.get(key)
-        name, _, config = text.rstrip("}").partition("{")
-        if kernel is None or kernel.template.name != name:
+        override = Override.parse(text)
+        if kernel is None or kernel.template.name != override.template:
             return None
         if verdict.sources.get(key) != source_of(kernel.template, kernel.task):
             return None
-        if not is_point(kernel, config):
+        if not _is_point(kernel, override.config):
             return None
-        overrides[key] = Override(name, config)
+        overrides[key] = override
     return overrides
 
 
-def is_point(kernel: Kernel, config: str) -> bool:
+def _is_point(kernel: Kernel, config: str) -> bool:
     """Whether a search can have measured a config of a log, which people may have edited."""
     try:
         knobs = kernel.template.Config.from_text(config)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from .. import __version__
 from ..codegen.cache import package_version
 from ..schedules.select import Override
-from ..search.configs import text_of
 from ..search.log import FOLDER, NAME, TuningLog, read_log
 from ..search.measurer import Measurer
 from ..search.record import Header, now
@@ -140,6 +139,6 @@ def _tune(
         notes.append(f"{result.ended}: the search ended after {made}")
     overrides = {}
     for kernel, task_result in zip(recorder.tunable, result.tasks):
-        if override := override_of(kernel, text_of(kernel.template, task_result.config)):
+        if override := override_of(kernel, task_result.config):
             overrides[kernel.task.key] = override
     return overrides

@@ -17,11 +17,12 @@ from ..ir.text import print_graph
 from ..schedules.select import Override
 from ..schedules.task import Task
 from ..schedules.template import Knobs, Template
+from ..search.configs import text_of
 from ..search.history import History
 from ..search.layouts import replayed
 from ..search.log import LogContent
 from ..search.machine import Facts, by_machine, same_machine
-from ..search.record import LayoutChoice, Measurement
+from ..search.record import Config, LayoutChoice, Measurement
 from ..search.status import SearchStatus
 from .given_logs import GivenLogs
 from .options import CompileOptions
@@ -163,11 +164,12 @@ def machine_notes(contents: Sequence[LogContent], here: Facts) -> list[str]:
     return notes
 
 
-def override_of(kernel: Kernel, config: str | None) -> Override | None:
+def override_of(kernel: Kernel, config: Config) -> Override | None:
     """The choice of a config; None if it is the default, or none of this template's."""
-    if config is None or config == kernel.default.to_text():
+    text = text_of(kernel.template, config)
+    if text is None or text == kernel.default.to_text():
         return None
-    return Override(kernel.template.name, config)
+    return Override(kernel.template.name, text)
 
 
 def apply_layouts(job: Job, choice: LayoutChoice | None) -> Graph:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..codegen.kernel_object import kernel_stem
 from ..errors import LeipError, UsageError
-from ..schedules.select import select, templates
+from ..schedules.select import Override, select, templates
 from ..schedules.task import Task
 from ..schedules.template import config_text
 from ..search.configs import config_of, items_of
@@ -267,9 +267,9 @@ class _Today:
 
     def good(self, verdict: Verdict) -> bool:
         """Whether a verdict gives configs that are of use."""
-        names = {key: text.partition("{")[0] for key, text in verdict.configs.items()}
         return verdict.tuned and all(
-            self.is_source(verdict.sources.get(key, ""), key, name) for key, name in names.items()
+            self.is_source(verdict.sources.get(key, ""), key, Override.parse(text).template)
+            for key, text in verdict.configs.items()
         )
 
 

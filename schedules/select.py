@@ -84,6 +84,17 @@ class Override:
     template: str = ""
     config: str = ""
 
+    @property
+    def text(self) -> str:
+        """`name{config}`, as `Choice.text`."""
+        return f"{self.template}{{{self.config}}}"
+
+    @classmethod
+    def parse(cls, text: str) -> Override:
+        """What has this text; whether there is such a template and config `select` says."""
+        name, _, config = text.rstrip("}").partition("{")
+        return cls(name, config)
+
 
 def templates() -> list[Template]:
     """All templates, registered ones first, then the table's, most specific first."""
