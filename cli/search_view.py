@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.constrain import Constrain
     from rich.live import Live
 
-    from ..search.status import SearchStatus, TaskStatus
+    from ..search.status import Phase, SearchStatus, TaskStatus
 
 SHOWN = 12  # tasks, those that take most of the time
 HEAD = ("task", "times", "trials", "default", "best", "gain")
@@ -24,7 +24,7 @@ LEAST = 5  # characters of a column of numbers
 REDRAW = 0.25  # seconds between two pictures
 LINE = 10.0  # seconds between two lines where there is no terminal
 
-_PHASES = {
+_PHASES: dict[Phase, str] = {
     "start": "preparing",
     "layouts": "measuring layouts",
     "search": "searching",
@@ -44,7 +44,7 @@ class SearchView:
         self._bars = bars
         self._live: Live | None = None
         self._told = -math.inf
-        self._phase = ""
+        self._phase: Phase | None = None
         self._heard = True
 
     def __enter__(self) -> SearchView:

@@ -20,14 +20,15 @@ from ..search.layouts import (
     total_seconds,
     transforms_of,
 )
-from ..search.measurer import Measurer
-from ..search.record import LayoutChoice, Status, TransformTime
+from ..search.measurer import Measurer, Trial
+from ..search.record import LayoutChoice, Status, TransformTime, now
 from ..search.sources import source_of
-from .recorder import Recorder, default_trial
+from .recorder import Recorder
 from .tuning import Job, Kernel, kernels_of
 
 __all__ = ["choose_layouts"]
 
+BATCH = 8  # kernels that are built together
 SHARE = 3  # layouts are measured if that takes at most one of so many iterations
 
 
@@ -44,12 +45,23 @@ def choose_layouts(job: Job, recorder: Recorder, measurer: Measurer) -> LayoutCh
 
 
 class _Choice:
+    """A choice while it is made.
+
+    Attributes:
+        job: Whose graph it is for.
+        recorder: Where what is measured goes.
+        measurer: Builds and times kernels.
+        known: Seconds by task key, None where there are none: a cache of what the recorder's
+            history says, emptied when that has learnt more.
+        tried: Keys of transforms that were measured, or cannot be.
+    """
+
     def __init__(self, job: Job, recorder: Recorder, measurer: Measurer) -> None:
         self.job = job
         self.recorder = recorder
         self.measurer = measurer
         self.known: dict[str, float | None] = {}
-        self.tried: set[str] = set()  # transforms that were measured, or cannot be
+        self.tried: set[str] = set()
 
     def made(self, lanes: int, blocks: list[int]) -> LayoutChoice | None:
         """The choice among plain images and blocks of these sizes; `lanes` is the default's."""
@@ -59,7 +71,7 @@ class _Choice:
         new = [k for k in kernels.values() if not _is_transform(k.task) and not self._is_known(k)]
         if len(new) * SHARE > self.recorder.left:
             return None
-        self.recorder.measure_defaults(new, self.measurer, "layouts")
+        self._measure_defaults(new)
         self.known.clear()
         self._measure_transforms(graph)  # or they would count as modelled, the others' as measured
         usual = total_seconds(graph, MeasuredCost(lanes, self.seconds, [graph]))
@@ -124,6 +136,19 @@ class _Choice:
             result = laid_out(graph, block, cost, self.job.build.target)
         return result
 
+    def _measure_defaults(self, kernels: Sequence[Kernel]) -> None:
+        """Measure kernels with their defaults: iterations like any other."""
+        for begin in range(0, len(kernels), BATCH):
+            batch = kernels[begin : begin + BATCH]
+            trials = [_default_trial(kernel) for kernel in batch]
+            for kernel, trial, outcome in zip(batch, trials, self.measurer.measure(trials)):
+                source = source_of(kernel.template, kernel.task)
+                record = outcome.measurement(
+                    kernel.task.key, trial.template, source, trial.config, now()
+                )
+                self.recorder.count(kernel, record)
+                self.recorder.say("layouts")
+
     def _measure_transforms(self, graph: Graph) -> bool:
         """Measure those transforms of a graph that were not yet; whether there were any."""
         recorder = self.recorder
@@ -134,7 +159,7 @@ class _Choice:
             if key not in self.tried and recorder.history.transform(kernel.task) is None
         ]
         self.tried |= kernels.keys()
-        outcomes = self.measurer.measure([default_trial(kernel) for kernel in new])
+        outcomes = self.measurer.measure([_default_trial(kernel) for kernel in new])
         for kernel, outcome in zip(new, outcomes):
             if outcome.status is Status.OK:
                 body = kernel.task.body
@@ -155,6 +180,11 @@ class _Choice:
     def _task(self, node: Node) -> Task:
         build = self.job.build
         return Task.of_kernel(node, build.target, build.threads, build.level)
+
+
+def _default_trial(kernel: Kernel) -> Trial:
+    """The measurement of a kernel's default."""
+    return Trial(kernel.task.text, kernel.template.name, config_of(kernel.default))
 
 
 def _is_transform(task: Task) -> bool:

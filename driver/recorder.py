@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..schedules.task import Task
-from ..search.configs import config_of, text_of
+from ..search.configs import config_of
 from ..search.history import History
 from ..search.log import LogContent, TuningLog
 from ..search.machine import Facts
-from ..search.measurer import Measurer, Trial
 from ..search.record import (
     Challenge,
     LayoutChoice,
@@ -18,16 +17,12 @@ from ..search.record import (
     TaskText,
     TransformTime,
     Verdict,
-    now,
 )
-from ..search.sources import source_of
 from ..search.standing import Standing
-from ..search.status import SearchStatus, TaskStatus
+from ..search.status import Phase, SearchStatus, TaskStatus
 from .tuning import Kernel, Watch
 
-__all__ = ["Recorder", "default_trial"]
-
-BATCH = 8  # kernels that are built together
+__all__ = ["Recorder"]
 
 
 class Recorder:
@@ -79,7 +74,7 @@ class Recorder:
         self.status.tasks.append(status)
         self._standings.append(found.standing)
 
-    def say(self, phase: str) -> None:
+    def say(self, phase: Phase) -> None:
         """Tell those who watch."""
         self.status.phase = phase
         self._watch(self.status)
@@ -99,11 +94,11 @@ class Recorder:
         """Of the tuner: a new measurement of one of its tasks."""
         kernel, status = self.tunable[task], self.status.tasks[task]
         status.measured += 1
-        if text_of(kernel.template, record.config) == kernel.default.to_text():
+        if record.config == config_of(kernel.default):
             status.default = record.seconds
             status.best = status.default * self._standings[task].share
         self.status.current = status
-        self._write(kernel, record)
+        self.count(kernel, record)
         self.say("search")
 
     def challenged(self, task: int, record: Challenge) -> None:
@@ -116,27 +111,10 @@ class Recorder:
             status.best = status.default * standing.share
         self.say("search")
 
-    def measure_defaults(self, kernels: Sequence[Kernel], measurer: Measurer, phase: str) -> None:
-        """Measure the defaults of kernels: iterations like any other."""
-        for begin in range(0, len(kernels), BATCH):
-            batch = kernels[begin : begin + BATCH]
-            trials = [default_trial(kernel) for kernel in batch]
-            for kernel, trial, outcome in zip(batch, trials, measurer.measure(trials)):
-                source = source_of(kernel.template, kernel.task)
-                record = outcome.measurement(
-                    kernel.task.key, trial.template, source, trial.config, now()
-                )
-                self._write(kernel, record)
-                self.say(phase)
-
-    def _write(self, kernel: Kernel, record: Measurement) -> None:
+    def count(self, kernel: Kernel, record: Measurement) -> None:
+        """A new measurement of any kernel: one iteration."""
         self.describe(kernel.task)
         self.log.append(record)
         self.history.learn(record)
         self.status.done += 1
         self.status.failed += record.status is not Status.OK
-
-
-def default_trial(kernel: Kernel) -> Trial:
-    """The measurement of a kernel's default."""
-    return Trial(kernel.task.text, kernel.template.name, config_of(kernel.default))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import Literal
 
-__all__ = ["SearchStatus", "TaskStatus"]
+__all__ = ["Phase", "SearchStatus", "TaskStatus"]
+
+Phase = Literal["start", "layouts", "search", "comparing", "done"]  # in this order
 
 FIRST = 8  # iterations that begin with loading and references: no time is foretold from them
 
@@ -50,7 +53,7 @@ class SearchStatus:
         done: New measurements.
         failed: Those of them that gave no time.
         current: The task measured last.
-        phase: What goes on, for people.
+        phase: What goes on.
         started: Of `time.perf_counter`.
     """
 
@@ -59,7 +62,7 @@ class SearchStatus:
     done: int = 0
     failed: int = 0
     current: TaskStatus | None = None
-    phase: str = "search"
+    phase: Phase = "search"
     started: float = field(default_factory=time.perf_counter)
 
     @property
