@@ -9,26 +9,14 @@ from ..schedules.select import Override
 from ..schedules.template import InvalidConfig, config_text
 from ..search.configs import config_of
 from ..search.history import History
-from ..search.log import LogContent, read_log
+from ..search.log import read_log
 from ..search.record import LayoutChoice, Verdict
 from ..search.sources import source_of
+from .log_notes import layout_notes, log_notes
 from .search_parts import make_space
-from .tuning import Job, Kernel, Tuned, apply_layouts, kernels_of, log_notes, override_of
+from .tuning import Job, Kernel, Tuned, apply_layouts, kernels_of, override_of
 
-__all__ = ["confirmed", "replay", "stale_layouts"]
-
-
-def stale_layouts(contents: Sequence[LogContent], job: Job) -> list[str]:
-    """What is to be said of choices of layouts that do not hold any more."""
-    notes = []
-    for content in contents:
-        history = History([content])
-        if history.choices(job.digest) and history.layouts(job.digest) is None:
-            notes.append(
-                f"{content.path}: its choice of layouts stays unused, because the templates that "
-                "made the kernels it goes by have changed since"
-            )
-    return notes
+__all__ = ["confirmed", "replay"]
 
 
 def replay(job: Job) -> Tuned:
@@ -49,7 +37,7 @@ def replay(job: Job) -> Tuned:
         tuned = confirmed(job, verdict, history.choices(job.digest))
         if tuned is not None:
             return replace(tuned, notes=tuple(notes))
-    notes += stale_layouts(contents, job)
+    notes += layout_notes(contents, job)
     overrides = {}
     for kernel in kernels:
         best = history.of(kernel.task, kernel.template).best

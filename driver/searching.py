@@ -15,21 +15,12 @@ from ..search.sources import source_of
 from ..search.tuner import TuneTask
 from .given_logs import check_target
 from .layout_choice import choose_layouts
+from .log_notes import layout_notes, log_notes, machine_notes
 from .machine import announced, bound_of, machine_facts, with_limits
 from .proving import proven
 from .recorder import Recorder
-from .replaying import stale_layouts
 from .search_parts import make_measurer, make_space, make_tuner
-from .tuning import (
-    Job,
-    Kernel,
-    Tuned,
-    apply_layouts,
-    kernels_of,
-    log_notes,
-    machine_notes,
-    override_of,
-)
+from .tuning import Job, Kernel, Tuned, apply_layouts, kernels_of, override_of
 from .tuning_report import write_report
 
 __all__ = ["SearchInterrupted", "search"]
@@ -55,7 +46,7 @@ def search(job: Job) -> Tuned:
         recorder = Recorder(log, others, here, job.options.iterations or 0, job.watch)
         kernels = kernels_of(job.graph, job.build)
         contents = [*others, log.content]
-        notes = log_notes(contents, kernels, job) + stale_layouts(contents, job)
+        notes = log_notes(contents, kernels, job) + layout_notes(contents, job)
         notes += machine_notes(contents, here)
         try:
             measurer = make_measurer(job)
