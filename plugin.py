@@ -153,7 +153,7 @@ def register_search(
     measurer: Callable[[], Any] | None = None,
     judge: Callable[[Path, Path, int, int], Any] | None = None,
 ) -> None:
-    """Put parts of your own into the search (docs/tuning.md).
+    """Put parts of your own into the search (docs/writing-a-search.md).
 
     Args:
         space: `space(task, template)` gives a `leip.search.space.SearchSpace`, one per task.

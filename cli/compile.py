@@ -83,7 +83,9 @@ def command(
     ] = 0,
     plugin: Annotated[
         list[Path] | None,
-        typer.Option("--plugin", help="Python file with passes, ops, templates. Repeatable."),
+        typer.Option(
+            "--plugin", help="Python file with passes, ops, templates, searches. Repeatable."
+        ),
     ] = None,
     cache_dir: Annotated[
         Path | None, typer.Option("--cache_dir", help="Folder of the kernel cache.")

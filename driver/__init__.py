@@ -108,7 +108,7 @@ def compile(
         verify_inputs: `.npy` files by input name for `verify`.
         threads: Threads to choose schedules for; None is all CPUs usable here.
         jobs: Processes that build kernels; None is all CPUs usable here.
-        plugins: Python files with passes, ops and templates.
+        plugins: Python files with passes, ops, templates and searches.
         cache_dir: Folder of the kernel cache; None is the user's.
         cc: C compiler that links the object; None looks for one.
         tuning_logs: Logs of other searches to learn from.

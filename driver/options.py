@@ -59,7 +59,7 @@ class CompileOptions:
         verify_inputs: `.npy` files by input name that `verify` feeds; seeded random ones if empty.
         threads: Threads that the schedules are chosen for; 0 is the number of CPUs usable here.
         jobs: Processes that build kernels; 0 is the number of CPUs usable here.
-        plugins: Python files that register passes, ops and templates.
+        plugins: Python files that register passes, ops, templates and searches.
         cache_dir: Folder of the kernel cache; None is the user's cache folder.
         cc: C compiler (and linker) to use; "" looks for one.
         iterations: New measurements of the search over kernels' configs; 0 builds from what its

@@ -126,8 +126,8 @@ class Challenge:
         template: Name of the template of both.
         source: Hash of the sources that the template's kernels depend on.
         incumbent, challenger: Knobs by name.
-        ratio: Median of the turns' ratios, challenger's time over incumbent's; 0 if the
-            incumbent does not run.
+        ratio: Median of the turns' ratios, challenger's time over incumbent's; 0 if the one that
+            lost did not run.
         noise: How far from 1 that must be to count.
         won: Whether the challenger is the best from now on.
         stamp: When, UTC, ISO 8601.

@@ -38,7 +38,8 @@ class TuneTask:
         bound: Seconds that no config can go below.
         known: Records of earlier runs that hold for it: measurements and challenges, in order.
             Those of other templates and of configs that the space has not are passed over.
-        seeds: Configs to try early, best first: of tasks with the same anchor.
+        seeds: Configs to try right after the default, best first: what was good for it on other
+            machines, and for tasks with the same anchor.
     """
 
     space: SearchSpace
