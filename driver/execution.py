@@ -7,7 +7,7 @@ import dataclasses
 import json
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,27 +131,9 @@ def benchmark(
     if profile:  # before and after: something else may have run meanwhile
         again = _limits(used)
         limits = (max(limits[0], again[0]), max(limits[1], again[1]))
-    total = sum(step.ns for step in steps)
-    kernels = [
-        KernelTime(
-            step.name,
-            step.origin,
-            step.template,
-            configs.get(step.name, ""),
-            step.ns * 1e-9,
-            step.ns / total if total else 0.0,
-            step.flops / step.ns if step.ns else 0.0,
-            step.bytes / step.ns if step.ns else 0.0,
-            step.bytes,
-            step.flops / step.ns / limits[0] if step.ns and limits[0] else 0.0,
-            _bound(step, *limits),
-        )
-        for step in steps
-    ]
-    kernels.sort(key=lambda kernel: -kernel.seconds)
+    kernels = _kernel_times(steps, configs, *limits) if profile else ()
     flops = sum(step.flops for step in steps)
-    chosen = tuple(kernels) if profile else ()
-    report = BenchmarkReport(tuple(samples), used, flops, limits[0], chosen)
+    report = BenchmarkReport(tuple(samples), used, flops, limits[0], kernels)
     if json_path is not None:
         facts = {"path": str(path), **report.figures, **dataclasses.asdict(report)}
         write_text_whole(json_path, json.dumps(facts, indent=1) + "\n")
@@ -166,6 +148,30 @@ def _samples(engine: Engine, feeds: Mapping[str, Any], seconds: float) -> list[f
         engine.infer(feeds)
         samples.append(time.perf_counter() - started)
     return samples
+
+
+def _kernel_times(
+    steps: Sequence[StepTime], configs: Mapping[str, str], gflops: float, gigabytes: float
+) -> tuple[KernelTime, ...]:
+    """What a profile says of every kernel beside the limits of this machine, slowest first."""
+    total = sum(step.ns for step in steps)
+    kernels = [
+        KernelTime(
+            step.name,
+            step.origin,
+            step.template,
+            configs.get(step.name, ""),
+            step.ns * 1e-9,
+            step.ns / total if total else 0.0,
+            step.flops / step.ns if step.ns else 0.0,
+            step.bytes / step.ns if step.ns else 0.0,
+            step.bytes,
+            step.flops / step.ns / gflops if step.ns and gflops else 0.0,
+            _bound(step, gflops, gigabytes),
+        )
+        for step in steps
+    ]
+    return tuple(sorted(kernels, key=lambda kernel: -kernel.seconds))
 
 
 def _bound(step: StepTime, gflops: float, gigabytes: float) -> str:

@@ -23,8 +23,9 @@ __all__ = ["proven"]
 def proven(job: Job, tuned: Tuned, kernels: Sequence[Kernel], recorder: Recorder) -> Tuned:
     """The tuned graph if its object wins against what would be built without this search."""
     rival, standing = "the defaults", Tuned(job.graph, {}, ())
-    earlier = recorder.history.verdict(job.digest, ())
+    earlier = recorder.history.verdict(job.digest)
     won_before = None
+    # what other logs hold is only learnt from: it was not proven for this folder
     if earlier is not None and earlier.tuned and earlier in recorder.log.content.records:
         won_before = confirmed(job, earlier, recorder.history.choices(job.digest))
     if won_before is not None:

@@ -29,7 +29,7 @@ def replay(job: Job) -> Tuned:
     kernels = kernels_of(graph, job.build)
     notes = log_notes(contents, kernels, job)
     keys = {k.task.key for k in kernels} | {k.task.key for k in kernels_of(job.graph, job.build)}
-    verdict = history.verdict(job.digest, sorted(keys))
+    verdict = history.verdict(job.digest, keys)
     if verdict is not None and not verdict.tuned:
         notes.append(f"built with the templates' defaults, as the log says: {verdict.message}")
         return Tuned(job.graph, {}, tuple(notes))

@@ -58,14 +58,15 @@ def search(job: Job) -> Tuned:
                 graph = apply_layouts(job, choice)
                 if graph is not job.graph:
                     kernels = kernels_of(graph, job.build)
-                overrides = _tune(job, kernels, recorder, measurer, notes)
+                overrides, ended = _tune(job, kernels, recorder, measurer)
             finally:
                 measurer.close()
-            tuned = proven(job, Tuned(graph, overrides, tuple(notes)), kernels, recorder)
+            tuned = Tuned(graph, overrides, (*notes, *ended))
+            tuned = proven(job, tuned, kernels, recorder)
         except KeyboardInterrupt:
             raise SearchInterrupted(_stopped(recorder)) from None
     try:
-        verdict = recorder.history.verdict(job.digest, ())
+        verdict = recorder.history.verdict(job.digest)
         write_report(read_log(path), kernels, verdict, others, here)
     except Exception as error:  # noqa: BLE001 - no reason to lose what was found
         note = f"there is no report of this search: {' '.join(str(error).split())}"
@@ -99,13 +100,9 @@ def _stopped(recorder: Recorder) -> str:
 
 
 def _tune(
-    job: Job,
-    kernels: Sequence[Kernel],
-    recorder: Recorder,
-    measurer: Measurer,
-    notes: list[str],
-) -> dict[str, Override]:
-    """Run the tuner; the configs that won, by task."""
+    job: Job, kernels: Sequence[Kernel], recorder: Recorder, measurer: Measurer
+) -> tuple[dict[str, Override], list[str]]:
+    """Run the tuner; the configs that won, by task, and why it ended early, if it did."""
     tasks = []
     for kernel in kernels:
         space = make_space(kernel.task, kernel.template)
@@ -125,11 +122,12 @@ def _tune(
         recorder.add(kernel, len(space))
     recorder.say("search")
     result = make_tuner(tasks, measurer, recorder, job.options.seed).run(recorder.left)
+    ended = []
     if result.ended:
         made = f"{recorder.status.done} of {recorder.status.iterations} iterations"
-        notes.append(f"{result.ended}: the search ended after {made}")
+        ended.append(f"{result.ended}: the search ended after {made}")
     overrides = {}
     for kernel, task_result in zip(recorder.tunable, result.tasks):
         if override := override_of(kernel, task_result.config):
             overrides[kernel.task.key] = override
-    return overrides
+    return overrides, ended

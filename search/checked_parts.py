@@ -143,7 +143,7 @@ class CheckedProposer:
                 self._fail(f"proposes point {point} twice")
         return points
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str) -> NoReturn:
         raise part_error("proposer", self._inner, message)
 
 
@@ -211,7 +211,7 @@ class CheckedMeasurer:
             self._fail(f"gives the times {times!r:.60} for what ran")
         return Outcome(Status.OK, times, outcome.message)
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str) -> NoReturn:
         raise part_error("measurer", self._inner, message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import LeipError
@@ -169,22 +169,25 @@ class History:
         sources = choice.sources.items()
         return bool(sources) and all(self._source(key) == source for key, source in sources)
 
-    def verdict(self, graph: str, tasks: Sequence[str]) -> Verdict | None:
+    def verdict(self, graph: str, tasks: Collection[str] = ()) -> Verdict | None:
         """The last verdict on a graph; None if something was found since that it says nothing of.
 
         That is a config of one of its tasks that won, or another choice of layouts. What another
         machine has measured since counts whatever it found.
+
+        Args:
+            graph: Hash of the graph in its default layouts.
+            tasks: Keys of its tasks; none: the last verdict, whatever was found since.
         """
-        wanted = set(tasks)
         measured, found = set[int](), False
         for machine, record in reversed(self._records):
             if isinstance(record, Verdict) and record.graph == graph:
                 return None if found or measured - {machine} else record
-            if isinstance(record, Measurement) and record.task in wanted:
+            if isinstance(record, Measurement) and record.task in tasks:
                 measured.add(machine)
-            elif isinstance(record, Challenge) and record.won and record.task in wanted:
+            elif isinstance(record, Challenge) and record.won and record.task in tasks:
                 found = True
-            elif isinstance(record, LayoutChoice) and record.graph == graph and wanted:
+            elif isinstance(record, LayoutChoice) and record.graph == graph and tasks:
                 found = found or not record.default
         return None
 

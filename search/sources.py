@@ -56,9 +56,9 @@ def _digest(modules: frozenset[str]) -> str:
     digest = hashlib.sha256()
     for name, path in _files(modules).items():
         # the name of a plugin's module depends on where its file stands
-        known = _is_ours(name) or name in _ALWAYS
-        plugin = f"plugin{''.join(name.partition(_WITH)[1:])}"
-        digest.update((name if known else plugin).encode() + b"\0")
+        if _is_plugins(name):
+            name = f"plugin{''.join(name.partition(_WITH)[1:])}"
+        digest.update(name.encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -73,7 +73,7 @@ def _files(modules: frozenset[str]) -> dict[str, Path]:
         if name in files or path is None:
             continue
         files[name] = path
-        own = own_sources(path) if not _is_ours(name) and name not in _ALWAYS else {}
+        own = own_sources(path) if _is_plugins(name) else {}
         files.update((f"{name}{_WITH}{relative}", helper) for relative, helper in own.items())
         for file in (path, *own.values()):
             with contextlib.suppress(SyntaxError):  # a plugin may do without what it cannot import
@@ -82,12 +82,17 @@ def _files(modules: frozenset[str]) -> dict[str, Path]:
 
 
 def _is_ours(module: str) -> bool:
+    """Whether a module is of `schedules/`."""
     return module == _PACKAGE or module.startswith(f"{_PACKAGE}.")
+
+
+def _is_plugins(module: str) -> bool:
+    return not _is_ours(module) and module not in _ALWAYS
 
 
 def _file(module: str) -> Path | None:
     """The file of a module; None if it is none that a kernel depends on."""
-    if not _is_ours(module) and module not in _ALWAYS:
+    if _is_plugins(module):
         loaded = getattr(sys.modules.get(module), "__file__", None)
         return Path(loaded) if loaded else None
     path = Path(__file__).parent.parent.joinpath(*module.split(".")[len(_ROOT.split(".")) :])
