@@ -85,6 +85,8 @@ def test_override() -> None:
     task = task_of(CASES["relu"][0]())
     choice = select(task, Override(GENERIC, "vectorize=no"))
     assert choice.text == f"{GENERIC}{{vectorize=no,parallel=yes}}"
+    again = Override.parse(choice.text)
+    assert again.text == choice.text and select(task, again) == choice
     assert select(task, Override("", "vectors=1")).config.to_text().startswith("vectors=1,")
     with pytest.raises(UsageError, match="no template named"):
         select(task, Override("nothing"))
