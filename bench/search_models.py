@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             seconds = time.monotonic() - start
             objects = [path / "modelLibrary.so" for path in (plain, searched)]
             result = contest(objects[0], objects[1], THREADS, LEVEL)
-        same = objects[0].read_bytes() == objects[1].read_bytes()
+            same = objects[0].read_bytes() == objects[1].read_bytes()
         met = same or result.ratio <= bar
         missed |= not met
         print(
