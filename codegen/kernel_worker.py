@@ -6,6 +6,7 @@ It ends when stdin does, and when its parent is gone.
 from __future__ import annotations
 
 import os
+import resource
 import time
 import traceback
 from collections.abc import Callable
@@ -39,6 +40,8 @@ class Built:
     workspace: int
     seconds: float = 0.0
 
+
+ADDRESSES = 4 << 30  # bytes that libraries reserve, most of them never used
 
 DIED = "Died"  # the kind of a failure: somebody or something killed the worker
 
@@ -103,9 +106,18 @@ def _build(job: Job) -> Built:
     return Built(data, lowered.workspace, time.perf_counter() - start)
 
 
+def _limit_memory() -> None:
+    """A template that allocates without end fails before the machine does."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted = ADDRESSES + memory // 4  # there are several workers
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if most < 0 else min(wanted, most), most))
+
+
 def main(parent: int, plugins: tuple[str, ...]) -> None:
     """Serve jobs until stdin ends. The first message out is None, or why setting up failed."""
     results = answers_to(parent, lambda: os._exit(1))
+    _limit_memory()
     try:
         import tvm  # noqa: F401 - the slow import, before the first job
 

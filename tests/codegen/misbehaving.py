@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 
+import numpy as np
 from tvm import s_tir, te, tirx
 
 from leip.plugin import register_template
@@ -92,7 +93,7 @@ end:
 class Config(Knobs):
     does: str = knob(
         "right",
-        choices=(*EXTERN, "right", "wrong", "refuse", "raise", "die"),
+        choices=(*EXTERN, "right", "wrong", "refuse", "raise", "die", "grow"),
     )
 
 
@@ -113,6 +114,10 @@ class Misbehaving(Template):
             raise RuntimeError("a bug in the template")
         if does == "die":
             os._exit(9)
+        if does == "grow":
+            taken = []
+            while True:
+                taken.append(np.empty(1 << 28, np.uint8))
         if does == "build for ever":
             time.sleep(1000)
         x = te.placeholder((SECRET,), name="x")

@@ -75,6 +75,7 @@ def test_a_right_kernel_gets_times(measurer: TrialMeasurer) -> None:
         ("refuse", Status.INVALID, "no legal one"),
         ("raise", Status.BUILD_ERROR, "RuntimeError: a bug in the template"),
         ("die", Status.BUILD_ERROR, "exit code 9"),
+        ("grow", Status.BUILD_ERROR, "MemoryError"),
     ],
 )
 def test_what_a_candidate_does_costs_that_candidate_only(
