@@ -13,7 +13,7 @@ between the rows, a window's width less one, are computed and dropped. A tile of
 buffer, from which the epilogue takes whole rows. A pointwise convolution is one row of pixels;
 its tiles go straight to the epilogue.
 
-parallel (group, band):
+parallel (group, band, part of the features):
   pad: the band's inputs, split by phases
   for tile of features:
     for tile of pixels:
@@ -58,6 +58,7 @@ __all__ = ["ConvPlain"]
 
 MOST_FEATURES = 14
 MOST_VECTORS = 8
+MOST_SHARED = 16  # tasks that share bands; more are made by bands alone
 ROW_CYCLES = 6.0  # of a row of the copy: its loop and its borders
 
 
@@ -69,12 +70,14 @@ class ConvPlainConfig(Knobs):
         features: Output features of a tile; divides those of a group where there are groups.
         vectors: Vectors of pixels of a tile.
         rows, cols: Output pixels of a band.
+        parts: Tasks that share the tiles of features of a band; each copies what the band reads.
     """
 
     features: int = knob(8, choices=(1, 2, 4, 6, 8, 12))
     vectors: int = knob(3, choices=(1, 2, 3, 4, 6))
     rows: int = knob(8, choices=(1, 2, 4, 8, 16, 32))
     cols: int = knob(64, choices=(48, 64, 96, 128, 192, 256))
+    parts: int = knob(1, choices=(1, 2, 4))
 
 
 @dataclass(frozen=True)
@@ -140,12 +143,13 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
                 if not p.machine.fits(vectors, count) and (count, vectors) != (1, 1):
                     continue
                 for rows, cols in _bands(p, vectors * p.lanes):
-                    yield ConvPlainConfig(count, vectors, rows, cols)
+                    for parts in _parts(p, count, rows, cols):
+                        yield ConvPlainConfig(count, vectors, rows, cols, parts)
 
     def cost(self, p: Problem, config: ConvPlainConfig, threads: int) -> float:
         shape, machine, band = p.shape, p.machine, band_of(p, config)
-        tiles = rounds(shape.group_features, config.features)
-        count = shape.batch * shape.groups * band.grid[0] * band.grid[1]
+        tiles = rounds(rounds(shape.group_features, config.features), config.parts)
+        count = shape.batch * shape.groups * band.grid[0] * band.grid[1] * config.parts
         copied = band.copied(shape.channels)
         panel = config.features * shape.depth * 4
         in_l1 = copied * 4 <= machine.l1 * 3 // 4
@@ -162,7 +166,8 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         body += copied / machine.lanes * 2.0 * across + lines * ROW_CYCLES
         if copied * 4 > machine.l2 * 3 // 4:
             body *= 1.5
-        again = machine.stream_cycles(panel * tiles * shape.groups, count // shape.groups - 1)
+        whole = panel * tiles * config.parts * shape.groups
+        again = machine.stream_cycles(whole, count // config.parts // shape.groups - 1)
         return overlapped(body * count, again) * balance(count, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
@@ -189,11 +194,13 @@ def validate(p: Problem, config: ConvPlainConfig) -> None:
     def need(condition: bool, reason: str) -> None:
         require(condition, reason, InvalidConfig)
 
-    sizes = (config.features, config.vectors, config.rows, config.cols)
+    sizes = (config.features, config.vectors, config.rows, config.cols, config.parts)
     need(min(sizes) >= 1, "a size is below 1")
     if p.shape.groups > 1:
         divides = p.shape.group_features % config.features == 0
         need(divides, f"features does not divide the {p.shape.group_features} of a group")
+        tiles = p.shape.group_features // config.features
+        need(tiles % config.parts == 0, f"parts does not divide the {tiles} tiles of a group")
     if p.row is not None:
         need(config.rows == 1, "a row of pixels has bands of one row")
         step = config.vectors * p.lanes
@@ -208,13 +215,18 @@ def validate(p: Problem, config: ConvPlainConfig) -> None:
 def packs_of(p: Problem, config: ConvPlainConfig) -> dict[int, Pack]:
     """Packs by position; those of a row of pixels hold the same bytes as those of the image."""
     packs = epilogue_packs(p.parts)
-    packs[p.parts.weight_position] = weight_pack(p.shape, config.features)
+    packs[p.parts.weight_position] = weight_pack(p.shape, config)
     return packs
 
 
-def weight_pack(shape: ConvShape, features: int) -> Pack:
+def tiles_of(shape: ConvShape, config: ConvPlainConfig) -> int:
+    """Tiles of features of a group: as many in each part."""
+    return rounds(rounds(shape.group_features, config.features), config.parts) * config.parts
+
+
+def weight_pack(shape: ConvShape, config: ConvPlainConfig) -> Pack:
     """Weights as [groups, tiles, C, KH, KW, features], zeros beyond the features of a group."""
-    tiles = rounds(shape.group_features, features)
+    tiles, features = tiles_of(shape, config), config.features
     packed = (shape.groups, tiles, shape.channels, *shape.kernel, features)
 
     def apply(weights: np.ndarray) -> np.ndarray:
@@ -286,6 +298,20 @@ def _bands(p: Problem, step: int) -> Iterable[tuple[int, int]]:
     return [(n, shape.cols) for n in chunks(shape.rows, 64)]
 
 
+def _parts(p: Problem, features: int, rows: int, cols: int) -> Iterable[int]:
+    """Parts of the features worth a look: where bands alone are few."""
+    shape = p.shape
+    bands = shape.batch * shape.groups * rounds(shape.rows, rows) * rounds(shape.cols, cols)
+    tiles = rounds(shape.group_features, features)
+    for parts in (1, 2, 4):
+        if parts == 1 or (
+            parts <= tiles
+            and bands * parts <= MOST_SHARED
+            and (shape.groups == 1 or tiles % parts == 0)
+        ):
+            yield parts
+
+
 # --- the compute ------------------------------------------------------------------------------
 
 
@@ -353,7 +379,7 @@ def accumulate(p: Problem, config: ConvPlainConfig, band: Band, pad: Any, weight
         x = pad(n, g, down, across, c, *phases, place // band.width, place % band.width)
         return te.sum(x * weights[g, tile, c, kh, kw, m], axis=[c, kh, kw])
 
-    tiles = rounds(shape.group_features, config.features)
+    tiles = tiles_of(shape, config)
     whole = (shape.batch, shape.groups, *band.grid, tiles, config.features, band.computed)
     return te.compute(whole, element, name="acc")
 
@@ -385,11 +411,12 @@ def schedule(sch: Any, p: Problem, config: ConvPlainConfig, band: Band) -> None:
     stored = p.row is None or p.buffered
     first = sch.get_sblock("tile") if stored else acc
     n, g, down, across, tile, m, pixel, *reductions = sch.get_loops(first)
+    _, tile = sch.split(tile, [config.parts, None])
     strip, vector, lane = sch.split(pixel, [None, config.vectors, p.lanes])
     sch.reorder(strip, *reductions, m, vector, lane)
     sch.merge(strip if p.row is not None else tile, _output_loops(sch, p, config, band, out))
-    n, g, down, across, tile, strip, *_ = sch.get_loops(first)
-    parallel = sch.fuse(n, g, down, across)
+    n, g, down, across, part, tile, strip, *_ = sch.get_loops(first)
+    parallel = sch.fuse(n, g, down, across, part)
     sch.parallel(parallel)
     unroll_loops(sch, [m, vector], lane)
     if stored:
@@ -412,14 +439,15 @@ def _output_loops(sch: Any, p: Problem, config: ConvPlainConfig, band: Band, out
     It reads what tiles have stored by row and column of the band, which TVM cannot invert into
     loops by itself (`reverse_compute_at`).
     """
-    tiles = rounds(p.shape.group_features, config.features)
+    tiles = tiles_of(p.shape, config) // config.parts
     n, feature, *pixel = sch.get_loops(out)
-    group, tile, m = sch.split(feature, [p.shape.groups, tiles, config.features])
+    sizes = [p.shape.groups, config.parts, tiles, config.features]
+    group, part, tile, m = sch.split(feature, sizes)
     if p.row is not None:
         step = [band.grid[1], None, config.vectors, p.lanes]
         across, strip, vector, lane = sch.split(pixel[0], step)
         down = sch.add_unit_loop(across)
-        sch.reorder(n, group, down, across, tile, strip, m, vector, lane)
+        sch.reorder(n, group, down, across, part, tile, strip, m, vector, lane)
         if not p.buffered:
             sch.unroll(m)
             sch.unroll(vector)
@@ -429,7 +457,7 @@ def _output_loops(sch: Any, p: Problem, config: ConvPlainConfig, band: Band, out
         pixel.insert(0, sch.add_unit_loop(pixel[0]))
     down, row = sch.split(pixel[0], [band.grid[0], band.rows])
     across, col = sch.split(pixel[1], [band.grid[1], band.cols])
-    sch.reorder(n, group, down, across, tile, m, row, col)
+    sch.reorder(n, group, down, across, part, tile, m, row, col)
     _vectorize_row(sch, col, p.lanes)
     return tile
 

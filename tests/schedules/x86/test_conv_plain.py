@@ -11,6 +11,7 @@ from x86_kernels import TARGETS, check_task, conv_task, host_targets
 from leip.schedules.template import InvalidConfig, NotApplicable
 from leip.schedules.x86.conv_plain import ConvPlain, band_of, problem
 from leip.schedules.x86.conv_plain import ConvPlainConfig as Config
+from leip.schedules.x86.tiles import rounds
 
 K1: dict[str, Any] = dict(kernel=(1, 1))
 K3: dict[str, Any] = dict(kernel=(3, 3), pads=1)
@@ -67,6 +68,39 @@ def test_bands(rows: int, cols: int, stride: int) -> None:
     check_task(task, ConvPlain(), Config(features=4, vectors=2, rows=rows, cols=cols))
 
 
+@pytest.mark.parametrize("parts", [2, 3, 4])
+@pytest.mark.parametrize("groups, stride", [(1, 1), (1, 2), (3, 1)])
+def test_features_in_parts(parts: int, groups: int, stride: int) -> None:
+    """Tiles that parts divide and that they do not: 2 of 7 features, 4 of 3 or of 1 a group."""
+    arguments = dict(kernel=(3, 3), pads=1, stride=stride, groups=groups, residual=True)
+    for target in host_targets():
+        task = conv_task(3, (9, 11), 12, **arguments, blocks=(1, 1), target=target)  # type: ignore[arg-type]
+        features = 12 // groups // 4 if groups > 1 else 7
+        config = Config(features, 2, 3, problem(task).shape.cols, parts)
+        if groups > 1 and 4 % parts:
+            with pytest.raises(InvalidConfig, match="does not divide the 4 tiles of a group"):
+                ConvPlain().build(task, config)
+            continue
+        check_task(task, ConvPlain(), config)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_features_of_a_row_of_pixels_in_parts(parts: int) -> None:
+    for target in host_targets():
+        task = conv_task(9, (11, 13), 10, (1, 1), blocks=(1, 1), residual=True, target=target)
+        lanes = problem(task).lanes
+        check_task(task, ConvPlain(), Config(4, 2, 1, 2 * lanes, parts))
+
+
+def test_few_bands_share_features() -> None:
+    """An image of one band and many features makes work for both threads."""
+    task = conv_task(1, (7, 7), 824, (5, 5), pads=2, blocks=(1, 1), target=TARGETS["znver4"])
+    config = ConvPlain().default(task)
+    assert isinstance(config, Config)
+    assert config.parts * rounds(7, config.rows) % task.threads == 0
+    assert config.parts > 1
+
+
 @pytest.mark.parametrize("vectors", [1, 2, 3])
 @pytest.mark.parametrize("tiles", [1, 2])
 def test_row_of_pixels(vectors: int, tiles: int) -> None:
@@ -108,6 +142,7 @@ def test_refusals() -> None:
     [
         (dict(rows=10), "exceeds the image"),
         (dict(vectors=0), "below 1"),
+        (dict(parts=0), "below 1"),
         (dict(features=40, vectors=8), "beyond the registers"),
     ],
 )
