@@ -10,8 +10,9 @@ vector of neighbouring inputs whatever the stride; rows follow each other withou
 vector may begin in one row and end in the next and narrow images fill their lanes: the columns
 between the rows, a window's width less one, are computed and dropped. A tile of `features` times
 `vectors` of pixels is accumulated in registers over channels and window, and stored to a small
-buffer, from which the epilogue takes whole rows. A pointwise convolution is one row of pixels;
-its tiles go straight to the epilogue.
+buffer, from which the epilogue takes whole rows, in vectors of which the last is moved back to the
+row's end (15 lanes of 60 columns were four loads and four stores each). A pointwise convolution is
+one row of pixels; its tiles go straight to the epilogue.
 
 parallel (group, band, part of the features):
   pad: the band's inputs, split by phases
@@ -28,7 +29,8 @@ Measured on a Zen 4 (AVX-512 on 256-bit data paths, 2 threads, peak 233 Gflop/s 
 the same hour, November 2026), share of peak of a model of this one convolution, the call from
 Python counted: 3x3 of 64 to 64 channels at 56 x 56 91 %, 33 to 47 at 57 x 61 83 %, 2 to 300 at
 64 x 64 85 %, 128 to 128 with stride 2 75 %; 1x1 of 75 to 61 at 83 x 83 75 %; groups of 12 channels
-65-72 %; depthwise 5x5 at 200 x 200 39 %, 3x3 at 112 x 112 27 %, 3x3 at 27 x 27 17 %.
+65-72 %; depthwise 5x5 at 200 x 200 39 %, 3x3 at 112 x 112 27 %, 3x3 at 27 x 27 17 %; 3x3 of 5 to
+434 at 27 x 27 78 %, of 1 to 80 at 120 x 120 with stride 2 35 % (the output's memory).
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ from .conv_shape import ConvShape, at_pixel, channel_block, group_shape
 from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .pixels import Row, in_tiles, row_of_pixels
 from .ranked import Ranked
+from .tails import move_tails
 from .tiles import Machine, balance, chunks, overlapped, rounds
 
 __all__ = ["ConvPlain"]
@@ -157,8 +160,8 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         if max(shape.kernel) > 1:  # vectors that straddle two lines are loaded twice
             step = max(step, 1.5 * config.vectors + config.features / 2)
         finish = 3.0 * config.features * config.vectors + 10
-        pixels = band.rows * band.cols / machine.lanes
-        stored = config.features * (pixels * 3.0 + band.rows * 4.0) if p.row is None else 0.0
+        moved = rounds(band.cols, row_vector(band.cols, machine.lanes))
+        stored = config.features * band.rows * (moved * 3.0 + 4.0) if p.row is None else 0.0
         each = tiles * (band.computed // (config.vectors * machine.lanes))
         body = each * (shape.depth * step + finish) + tiles * stored
         lines = shape.channels * band.phases[0] * band.phases[1] * band.height
@@ -185,6 +188,8 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         function = sch.mod["main"]
         if p.row is not None:
             function = p.row.store(function)
+        elif band.grid[1] == 1:  # a band's tiles hold all that a vector moved back may read
+            function = move_tails(function)
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
@@ -458,21 +463,29 @@ def _output_loops(sch: Any, p: Problem, config: ConvPlainConfig, band: Band, out
     down, row = sch.split(pixel[0], [band.grid[0], band.rows])
     across, col = sch.split(pixel[1], [band.grid[1], band.cols])
     sch.reorder(n, group, down, across, part, tile, m, row, col)
-    _vectorize_row(sch, col, p.lanes)
+    _vectorize_row(sch, col, p.lanes, band.grid[1] == 1)
     return tile
 
 
-def _vectorize_row(sch: Any, col: Any, lanes: int) -> None:
-    """A row in vectors as equal as they can be."""
+def _vectorize_row(sch: Any, col: Any, lanes: int, whole: bool) -> None:
+    """A row in vectors: of a whole row `move_tails` takes the last one back to its end, parts of
+    one are in vectors as equal as they can be.
+    """
     extent = int(sch.get(col).extent)
-    if extent <= lanes:
-        sch.vectorize(col)
-        return
-    lanes = next((n for n in range(lanes, lanes // 2, -1) if extent % n == 0), lanes)
+    lanes = row_vector(extent, lanes)
+    if not whole:
+        lanes = next((n for n in range(lanes, lanes // 2, -1) if extent % n == 0), lanes)
     vector, lane = sch.split(col, [None, lanes])
     sch.vectorize(lane)
-    if extent % lanes:
+    if not whole and extent % lanes:
         sch.annotate(vector, "pragma_loop_partition_hint", True)
+
+
+def row_vector(cols: int, lanes: int) -> int:
+    """Lanes of the longest vectors that a row of `cols` outputs holds: a power of two."""
+    while lanes > cols:
+        lanes //= 2
+    return lanes
 
 
 def _schedule_copy(sch: Any, p: Problem, band: Band, pad: Any) -> None:

@@ -92,6 +92,17 @@ def test_features_of_a_row_of_pixels_in_parts(parts: int) -> None:
         check_task(task, ConvPlain(), Config(4, 2, 1, 2 * lanes, parts))
 
 
+@pytest.mark.parametrize("cols", [1, 2, 3, 7, 8, 15, 17, 23, 33, 60])
+def test_rows_of_any_width(cols: int) -> None:
+    """Rows that vectors divide and that they do not; the last is moved back and stays a vector."""
+    config = Config(features=3, vectors=1, rows=3, cols=cols)
+    for target in host_targets():
+        task = conv_task(2, (3, cols), 3, **K3, blocks=(1, 1), residual=True, target=target)
+        check_task(task, ConvPlain(), config)
+        text = ConvPlain().build(task, config).functions[0].script()
+        assert "T.where" not in text.split('T.sblock("out")')[1]
+
+
 def test_few_bands_share_features() -> None:
     """An image of one band and many features makes work for both threads."""
     task = conv_task(1, (7, 7), 824, (5, 5), pads=2, blocks=(1, 1), target=TARGETS["znver4"])
