@@ -12,15 +12,18 @@ between the rows, a window's width less one, are computed and dropped. A tile of
 `vectors` of pixels is accumulated in registers over channels and window, and stored to a small
 buffer, from which the epilogue takes whole rows, in vectors of which the last is moved back to the
 row's end (15 lanes of 60 columns were four loads and four stores each). A pointwise convolution is
-one row of pixels; its tiles go straight to the epilogue.
+one row of pixels; its tiles go straight to the epilogue. Where all channels of a band are more than
+the second-level cache holds, they are copied and used a chunk at a time, and sums stand in memory.
 
 parallel (group, band, part of the features):
-  pad: the band's inputs, split by phases
-  for tile of features:
-    for tile of pixels:
-      for channel, kh, kw:
-        unrolled features x vectors: acc += w * x
-    out: the epilogue of the band's rows
+  [for chunk of channels:]
+    pad: the band's inputs, split by phases
+    for tile of features:
+      for tile of pixels:
+        for channel, kh, kw:
+          unrolled features x vectors: acc += w * x
+      [ sum += acc]
+      out: the epilogue of the band's rows, with chunks after the last one
 
 Limit: FMA ports for tiles of >= 14 accumulators; with few features per group (depthwise: one) the
 loads, one vector a multiply-add, and the copy; for few channels the output's memory.
@@ -74,6 +77,7 @@ class ConvPlainConfig(Knobs):
         vectors: Vectors of pixels of a tile.
         rows, cols: Output pixels of a band.
         parts: Tasks that share the tiles of features of a band; each copies what the band reads.
+        chunks: Equal chunks of the channels of a group, copied one after the other.
     """
 
     features: int = knob(8, choices=(1, 2, 4, 6, 8, 12))
@@ -81,6 +85,7 @@ class ConvPlainConfig(Knobs):
     rows: int = knob(8, choices=(1, 2, 4, 8, 16, 32))
     cols: int = knob(64, choices=(48, 64, 96, 128, 192, 256))
     parts: int = knob(1, choices=(1, 2, 4))
+    chunks: int = knob(1, choices=(1, 2, 4, 8))
 
 
 @dataclass(frozen=True)
@@ -147,13 +152,14 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
                     continue
                 for rows, cols in _bands(p, vectors * p.lanes):
                     for parts in _parts(p, count, rows, cols):
-                        yield ConvPlainConfig(count, vectors, rows, cols, parts)
+                        for cut in _chunks(p, count, vectors, rows, cols):
+                            yield ConvPlainConfig(count, vectors, rows, cols, parts, cut)
 
     def cost(self, p: Problem, config: ConvPlainConfig, threads: int) -> float:
         shape, machine, band = p.shape, p.machine, band_of(p, config)
         tiles = rounds(rounds(shape.group_features, config.features), config.parts)
         count = shape.batch * shape.groups * band.grid[0] * band.grid[1] * config.parts
-        copied = band.copied(shape.channels)
+        copied = band.copied(shape.channels // config.chunks)
         panel = config.features * shape.depth * 4
         in_l1 = copied * 4 <= machine.l1 * 3 // 4
         step = machine.step_cycles(config.vectors, config.features, in_l1)
@@ -163,10 +169,12 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         moved = rounds(band.cols, row_vector(band.cols, machine.lanes))
         stored = config.features * band.rows * (moved * 3.0 + 4.0) if p.row is None else 0.0
         each = tiles * (band.computed // (config.vectors * machine.lanes))
+        if config.chunks > 1:  # zeros, and sums that are read, added to and stored
+            finish *= config.chunks * 2 + 1
         body = each * (shape.depth * step + finish) + tiles * stored
         lines = shape.channels * band.phases[0] * band.phases[1] * band.height
         across = 1.0 if shape.stride[1] == 1 else 4.0
-        body += copied / machine.lanes * 2.0 * across + lines * ROW_CYCLES
+        body += copied * config.chunks / machine.lanes * 2.0 * across + lines * ROW_CYCLES
         if copied * 4 > machine.l2 * 3 // 4:
             body *= 1.5
         whole = panel * tiles * config.parts * shape.groups
@@ -199,8 +207,10 @@ def validate(p: Problem, config: ConvPlainConfig) -> None:
     def need(condition: bool, reason: str) -> None:
         require(condition, reason, InvalidConfig)
 
-    sizes = (config.features, config.vectors, config.rows, config.cols, config.parts)
+    sizes = (config.features, config.vectors, config.rows, config.cols, config.parts, config.chunks)
     need(min(sizes) >= 1, "a size is below 1")
+    channels = p.shape.channels
+    need(channels % config.chunks == 0, f"chunks does not divide {channels} channels")
     if p.shape.groups > 1:
         divides = p.shape.group_features % config.features == 0
         need(divides, f"features does not divide the {p.shape.group_features} of a group")
@@ -208,6 +218,7 @@ def validate(p: Problem, config: ConvPlainConfig) -> None:
         need(tiles % config.parts == 0, f"parts does not divide the {tiles} tiles of a group")
     if p.row is not None:
         need(config.rows == 1, "a row of pixels has bands of one row")
+        need(config.chunks == 1, "a row of pixels has no chunks")
         step = config.vectors * p.lanes
         need(config.cols % step == 0, f"the band is not whole tiles of {step} pixels")
     else:
@@ -317,11 +328,24 @@ def _parts(p: Problem, features: int, rows: int, cols: int) -> Iterable[int]:
             yield parts
 
 
+def _chunks(p: Problem, features: int, vectors: int, rows: int, cols: int) -> Iterable[int]:
+    """All channels at once and, where their copy is more than L2 holds, the fewest that fit."""
+    yield 1
+    channels, l2 = p.shape.channels, p.machine.l2
+    band = band_of(p, ConvPlainConfig(features, vectors, rows, cols))
+    if p.row is not None or band.copied(channels) * 4 <= l2 * 3 // 4:
+        return
+    for count in range(2, channels + 1):
+        if channels % count == 0 and band.copied(channels // count) * 4 <= l2 // 2:
+            yield count
+            return
+
+
 # --- the compute ------------------------------------------------------------------------------
 
 
 def compute(p: Problem, config: ConvPlainConfig, band: Band, packs: dict[int, Pack]) -> Any:
-    """The PrimFunc: pad -> acc [-> tile] -> out."""
+    """The PrimFunc: pad -> acc [-> tile | sum] -> out."""
     parts = p.parts
 
     def anchor(operands: list[View], context: Any) -> View:
@@ -370,29 +394,38 @@ def _reach(band: Band, axis: int, stride: int) -> int:
 
 
 def accumulate(p: Problem, config: ConvPlainConfig, band: Band, pad: Any, weights: Any) -> Any:
-    """acc[n, g, down, across, tile, feature, pixel]: pixels as they stand in the copy."""
-    shape = p.shape
+    """acc[n, g, down, across, tile, feature, pixel]: pixels as they stand in the copy; with chunks
+    the sum of those of all chunks.
+    """
+    shape, chunk = p.shape, p.shape.channels // config.chunks
     names = ("c", "kh", "kw")
-    extents = (shape.channels, *shape.kernel)
+    extents = (chunk, *shape.kernel)
     c, kh, kw = (te.reduce_axis((0, n), name) for n, name in zip(extents, names, strict=True))
 
-    def element(n: Any, g: Any, down: Any, across: Any, tile: Any, m: Any, pixel: Any) -> Any:
+    def element(
+        k: Any, n: Any, g: Any, down: Any, across: Any, tile: Any, m: Any, pixel: Any
+    ) -> Any:
+        channel = k * chunk + c
         h, w = kh * shape.dilation[0], kw * shape.dilation[1]
         below, beside = h // shape.stride[0], w // shape.stride[1]
         place = pixel + below * band.width + beside
         phases = h % shape.stride[0], w % shape.stride[1]
-        x = pad(n, g, down, across, c, *phases, place // band.width, place % band.width)
-        return te.sum(x * weights[g, tile, c, kh, kw, m], axis=[c, kh, kw])
+        x = pad(n, g, down, across, channel, *phases, place // band.width, place % band.width)
+        return te.sum(x * weights[g, tile, channel, kh, kw, m], axis=[c, kh, kw])
 
     tiles = tiles_of(shape, config)
     whole = (shape.batch, shape.groups, *band.grid, tiles, config.features, band.computed)
-    return te.compute(whole, element, name="acc")
+    if config.chunks == 1:
+        return te.compute(whole, lambda *at: element(0, *at), name="acc")
+    parts = te.compute((config.chunks, *whole), element, name="acc")
+    k = te.reduce_axis((0, config.chunks), "k")
+    return te.compute(whole, lambda *at: te.sum(parts(k, *at), axis=[k]), name="sum")
 
 
 def accumulated_view(p: Problem, config: ConvPlainConfig, band: Band, acc: Any) -> View:
     """The anchor's logical result, read from where the tiles are stored."""
     value, own = p.parts.node.output, p.shape.group_features
-    if p.row is None or p.buffered:
+    if config.chunks == 1 and (p.row is None or p.buffered):
         source = acc
         acc = te.compute(source.shape, lambda *i: source(*i), name="tile")
 
@@ -413,14 +446,21 @@ def accumulated_view(p: Problem, config: ConvPlainConfig, band: Band, acc: Any) 
 def schedule(sch: Any, p: Problem, config: ConvPlainConfig, band: Band) -> None:
     """The nest of the module's docstring."""
     acc, out, pad = sch.get_sblock("acc"), sch.get_sblock("out"), sch.get_sblock("pad")
-    stored = p.row is None or p.buffered
-    first = sch.get_sblock("tile") if stored else acc
+    chunked = config.chunks > 1
+    stored = chunked or p.row is None or p.buffered
+    first = sch.get_sblock("sum" if chunked else "tile") if stored else acc
     n, g, down, across, tile, m, pixel, *reductions = sch.get_loops(first)
-    _, tile = sch.split(tile, [config.parts, None])
+    part, tile = sch.split(tile, [config.parts, None])
     strip, vector, lane = sch.split(pixel, [None, config.vectors, p.lanes])
-    sch.reorder(strip, *reductions, m, vector, lane)
-    sch.merge(strip if p.row is not None else tile, _output_loops(sch, p, config, band, out))
-    n, g, down, across, part, tile, strip, *_ = sch.get_loops(first)
+    if chunked:
+        sch.reorder(*reductions, tile, strip, m, vector, lane)
+        sch.merge(part, _output_loops(sch, p, config, band, out)[0])
+    else:
+        sch.reorder(strip, *reductions, m, vector, lane)
+        at = strip if p.row is not None else tile
+        sch.merge(at, _output_loops(sch, p, config, band, out)[1])
+    n, g, down, across, part, *inner = sch.get_loops(first)
+    strip = inner[2 if chunked else 1]
     parallel = sch.fuse(n, g, down, across, part)
     sch.parallel(parallel)
     unroll_loops(sch, [m, vector], lane)
@@ -433,13 +473,18 @@ def schedule(sch: Any, p: Problem, config: ConvPlainConfig, band: Band) -> None:
     else:
         c, kh, kw = reductions
     sch.unroll(kw)
-    sch.compute_at(pad, parallel, preserve_unit_loops=True)
+    sch.compute_at(pad, inner[0] if chunked else parallel, preserve_unit_loops=True)
     _schedule_copy(sch, p, band, pad)
+    if chunked:
+        sch.decompose_reduction(first, inner[0])
     sch.decompose_reduction(acc, c)
 
 
-def _output_loops(sch: Any, p: Problem, config: ConvPlainConfig, band: Band, out: Any) -> Any:
-    """Give the output's stage the loops over tiles, and vectors inside; the innermost of them.
+def _output_loops(
+    sch: Any, p: Problem, config: ConvPlainConfig, band: Band, out: Any
+) -> tuple[Any, Any]:
+    """Give the output's stage the loops over tiles, and vectors inside; that over parts and the
+    innermost over tiles.
 
     It reads what tiles have stored by row and column of the band, which TVM cannot invert into
     loops by itself (`reverse_compute_at`).
@@ -457,14 +502,14 @@ def _output_loops(sch: Any, p: Problem, config: ConvPlainConfig, band: Band, out
             sch.unroll(m)
             sch.unroll(vector)
         sch.vectorize(lane)
-        return strip
+        return part, strip
     if len(pixel) < len(("h", "w")):
         pixel.insert(0, sch.add_unit_loop(pixel[0]))
     down, row = sch.split(pixel[0], [band.grid[0], band.rows])
     across, col = sch.split(pixel[1], [band.grid[1], band.cols])
     sch.reorder(n, group, down, across, part, tile, m, row, col)
     _vectorize_row(sch, col, p.lanes, band.grid[1] == 1)
-    return tile
+    return part, tile
 
 
 def _vectorize_row(sch: Any, col: Any, lanes: int, whole: bool) -> None:

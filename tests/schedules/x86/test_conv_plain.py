@@ -103,6 +103,27 @@ def test_rows_of_any_width(cols: int) -> None:
         assert "T.where" not in text.split('T.sblock("out")')[1]
 
 
+@pytest.mark.parametrize("chunks", [2, 3, 6])
+@pytest.mark.parametrize("stride, groups, parts", [(1, 1, 1), (2, 1, 1), (2, 1, 2), (1, 2, 1)])
+def test_channels_in_chunks(chunks: int, stride: int, groups: int, parts: int) -> None:
+    """Sums over chunks, with tiles of features and pixels that divide and that do not."""
+    arguments = dict(kernel=(3, 3), pads=1, stride=stride, groups=groups, residual=True)
+    for target in host_targets():
+        task = conv_task(6 * groups, (9, 23), 14, **arguments, blocks=(1, 1), target=target)  # type: ignore[arg-type]
+        cols = problem(task).shape.cols
+        check_task(task, ConvPlain(), Config(7 if groups > 1 else 4, 2, 2, cols, parts, chunks))
+
+
+def test_channels_beyond_the_second_level_cache_are_in_chunks() -> None:
+    for target in TARGETS.values():
+        task = conv_task(754, (95, 95), 30, (3, 3), pads=1, stride=2, blocks=(1, 1), target=target)
+        config = ConvPlain().default(task)
+        assert isinstance(config, Config)
+        p = problem(task)
+        copied = band_of(p, config).copied(754 // config.chunks)
+        assert copied * 4 <= target.caches.l2 * 3 // 4
+
+
 def test_few_bands_share_features() -> None:
     """An image of one band and many features makes work for both threads."""
     task = conv_task(1, (7, 7), 824, (5, 5), pads=2, blocks=(1, 1), target=TARGETS["znver4"])
@@ -154,6 +175,7 @@ def test_refusals() -> None:
         (dict(rows=10), "exceeds the image"),
         (dict(vectors=0), "below 1"),
         (dict(parts=0), "below 1"),
+        (dict(chunks=2), "does not divide 5 channels"),
         (dict(features=40, vectors=8), "beyond the registers"),
     ],
 )
