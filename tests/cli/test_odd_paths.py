@@ -68,7 +68,8 @@ def test_paths_that_are_not_text(cli: Cli, tiny_onnx: Path) -> None:
         done = leip(folder, *words)
         assert done.returncode == 0, done.stderr
     done = leip(folder, "run", "--input_path", "nothing\udcfe")
-    assert done.returncode == 1 and done.stderr.startswith(b"error: nothing\\udcfe: no such file")
+    assert done.returncode == 1 and done.stderr.startswith(b"error: no such file or folder")
+    assert b"where: nothing\\udcfe" in done.stderr
 
 
 def test_names_longer_than_those_of_files(cli: Cli) -> None:
