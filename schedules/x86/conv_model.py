@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..template import Knobs, knob
-from .conv_nest import Problem
+from .conv_nest import Problem, image_layout
 from .conv_shape import ConvShape, channel_block
 from .tiles import (
     L2_BYTES_PER_CYCLE,
     L3_BYTES_PER_CYCLE,
+    LINE,
     PREFETCHED,
     REMOTE_BYTES_PER_CYCLE,
     WAITED,
@@ -31,6 +32,8 @@ FEW_REGISTERS = 16
 # 1024 channels were up to 15 % and up to 2 % faster than chunks.
 SUM_CYCLES, NARROW_SUM_CYCLES = 3.0, 4.0
 NARROW_WAITED = 0.7
+FEW_TILES = 4  # of a band; so many may be fewer than a 64th of the image
+AHEAD = 16  # lines that a core's own prefetcher fetches beyond a band's last pixel
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
 
 
@@ -131,6 +134,8 @@ def bands(p: Problem, vectors: int, rows: int, cols: int, chunk: int) -> list[in
         held += pixels * 4 * shape.channels
     most = max(1, p.machine.l2 // 3 // held)
     counts = {rounds(tiles, parts) for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)}
+    if prologue:
+        counts |= set(range(1, min(tiles, FEW_TILES) + 1))
     return sorted(n for n in counts if n <= most) or [1]
 
 
@@ -187,6 +192,7 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
     computed = bool(p.parts.prologue) and p.row is not None  # the image, band by band
     if computed:
         body += 4.0 * shape.batch * shape.channels * tiles * points / p.lanes
+        body += waits_for_pixels(p, image, points * band)
         order = "pixels"
     if order == "features":
         again = machine.stream_cycles(image, panels - 1)
@@ -202,6 +208,19 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
         first += total * visits / L2_BYTES_PER_CYCLE * 0.25
     tasks = visits if computed else visits * panels
     return (overlapped(body, again) + first) * balance(tasks, threads)
+
+
+def waits_for_pixels(p: Problem, image: int, pixels: int) -> float:
+    """What bands of so many pixels wait for the image where it comes from the third-level cache.
+
+    Nothing else is done while a band's prologue is computed. The first pixels have been fetched
+    meanwhile: a core's prefetcher goes on in every block of channels where the last band ended.
+    """
+    if image <= p.machine.l2 // 2:
+        return 0.0
+    layout = image_layout(p.parts)
+    lines = pixels * (layout.block(1) if layout else 1) * 4 / LINE
+    return image * max(0.0, 1 - AHEAD / lines) / L3_BYTES_PER_CYCLE
 
 
 def shared_cycles(image: int, weights: int, order: str, threads: int) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from x86_kernels import TARGETS, check_task, conv_task, host_targets, layout_of
 
+from leip.ir.target import Target
 from leip.schedules.template import InvalidConfig, NotApplicable
 from leip.schedules.x86.conv_direct import ConvDirect
 from leip.schedules.x86.conv_first import ConvFirst
@@ -141,6 +142,17 @@ def test_a_prologue_is_vectorized_in_the_blocks_that_it_reads(blocks: tuple[int,
     script = template.build(task, template.default(task)).functions[0].script()
     loops, _, _ = script.partition('T.sblock("pre")')
     assert f"T.vectorized({blocks[0]})" in loops.splitlines()[-2]
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_a_prologue_of_an_image_beyond_the_second_level_is_computed_for_few_pixels(
+    target: Target,
+) -> None:
+    """What a band reads before it computes must be no more than a prefetcher has fetched."""
+    lanes = target.vector_bits // 32
+    task = conv_task(144, (56, 56), 24, (1, 1), blocks=(lanes, lanes), prologue=True, target=target)
+    config = ConvDirect().default(task)
+    assert config.band * config.cols * lanes * 4 <= 1024  # bytes of a block of channels
 
 
 def test_window_rows_in_the_padding_are_skipped() -> None:
