@@ -15,6 +15,7 @@ from runners import Runner
 PAUSE = 0.06  # seconds before each turn
 TURN = 0.1  # seconds of a turn, at least
 MIN_RUNS = 3  # of a turn
+LONG = 1.0  # seconds of a run; one of it is enough for a turn
 NOISE = 0.03  # below, the median ratio of blocks decides
 
 Blocks = list[list[float]]  # times in seconds, turn by turn
@@ -23,14 +24,19 @@ Blocks = list[list[float]]  # times in seconds, turn by turn
 def turn(runner: Runner, seconds: float = TURN) -> list[float]:
     """One turn: a pause, one run that is not counted, then timed ones."""
     time.sleep(PAUSE)
-    runner.run()
+    runs = MIN_RUNS if timed(runner) < LONG else 1
     samples: list[float] = []
     end = time.perf_counter() + seconds
-    while len(samples) < MIN_RUNS or time.perf_counter() < end:
-        started = time.perf_counter()
-        runner.run()
-        samples.append(time.perf_counter() - started)
+    while len(samples) < runs or time.perf_counter() < end:
+        samples.append(timed(runner))
     return samples
+
+
+def timed(runner: Runner) -> float:
+    """Seconds of one run."""
+    started = time.perf_counter()
+    runner.run()
+    return time.perf_counter() - started
 
 
 def measure(

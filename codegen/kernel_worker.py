@@ -6,14 +6,13 @@ It ends when stdin does, and when its parent is gone.
 from __future__ import annotations
 
 import os
-import resource
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .worker_process import answers_to, send, serve
+from .worker_process import answers_to, limit_addresses, send, serve
 
 if TYPE_CHECKING:
     from ..schedules.task import Task
@@ -109,9 +108,7 @@ def _build(job: Job) -> Built:
 def _limit_memory() -> None:
     """A template that allocates without end fails before the machine does."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    wanted = ADDRESSES + memory // 4  # there are several workers
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if most < 0 else min(wanted, most), most))
+    limit_addresses(ADDRESSES + memory // 4)  # there are several workers
 
 
 def main(parent: int, plugins: tuple[str, ...]) -> None:

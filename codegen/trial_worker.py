@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from .trial_kernel import PAGE, Arena, Failure, Loaded, Subject, Wrong
 from .trial_messages import Batch, Result, Run
 from .trial_timing import Quiet, Timer, compare, measure
-from .worker_process import answers_to, serve
+from .worker_process import answers_to, limit_addresses, serve
 
 __all__ = ["main"]
 
@@ -60,9 +60,7 @@ def _limit_memory(more: int) -> None:
     """Let the process take so many bytes beyond what it has, and no more."""
     with open("/proc/self/statm", encoding="ascii") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = now + more + SPARE
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if most < 0 else min(wanted, most), most))
+    limit_addresses(now + more + SPARE)
 
 
 def _leave(folder: str) -> NoReturn:

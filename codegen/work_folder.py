@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import BuildError, OutputError
+from ..ir.abandoned import hold, remove_if_abandoned
 
 __all__ = ["WorkFolder", "check_space", "for_temporary_files"]
 
 PREFIX = "leip-work-"
 LEAST_FREE = 1 << 20  # bytes for temporary files; with less, compilers and linkers die
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
 class WorkFolder:
@@ -42,39 +43,26 @@ class WorkFolder:
         _remove_abandoned(Path(tempfile.gettempdir()))
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
-            self._lock = os.open(self.path, _OPEN)
-            if _has_locked(self._lock) and self.path.exists():
+            self._lock = os.open(self.path, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if hold(self._lock) and self.path.exists():
                 return
             os.close(self._lock)  # in this moment somebody took it for an abandoned one
 
     def close(self) -> None:
         """Remove it with all that is in it."""
         if self._lock >= 0:
-            shutil.rmtree(self.path, ignore_errors=True)
+            _remove(self.path)
             os.close(self._lock)
             self._lock = -1
 
 
-def _has_locked(folder: int) -> bool:
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: nobody takes a folder for an abandoned one there
-        pass
-    return True
-
-
 def _remove_abandoned(parent: Path) -> None:
     for path in parent.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # somebody has locked it, or it is another user's
-            folder = os.open(path, _OPEN)
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(folder).st_uid == os.geteuid():
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(folder)
+        remove_if_abandoned(path, _FOLDER, stat.S_ISDIR, _remove)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 # --- disks that are full --------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import resource
 import select
 import signal
 import struct
@@ -21,7 +22,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-__all__ = ["WorkerProcess", "answers_to", "receive", "receive_by", "send", "serve"]
+__all__ = [
+    "WorkerProcess",
+    "answers_to",
+    "limit_addresses",
+    "receive",
+    "receive_by",
+    "send",
+    "serve",
+]
 
 ORPHANED = 0.2  # seconds between two looks whether the parent is still there
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TVM_NUM_THREADS")
@@ -156,6 +165,12 @@ def answers_to(parent: int, orphaned: Callable[[], None]) -> BinaryIO:
 
     threading.Thread(target=watch, daemon=True).start()
     return answers
+
+
+def limit_addresses(size: int) -> None:
+    """Let this process have addresses for `size` bytes at most, or fewer if it already must."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size if most < 0 else min(size, most), most))
 
 
 def serve(answers: BinaryIO, answer: Callable[[Any], Any]) -> None:

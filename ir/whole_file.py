@@ -7,7 +7,6 @@ system holds a lock on a temporary file while its writer lives, on whatever host
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import OutputError
+from .abandoned import hold, remove_if_abandoned
 
 __all__ = ["write_text_whole", "write_whole"]
 
@@ -77,8 +77,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Lock a file that is written meanwhile, as well as its file system can."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hold(descriptor)  # its name is new: nobody else has it
         yield
     finally:
         os.close(descriptor)
@@ -90,19 +89,8 @@ def _remove_abandoned(folder: Path) -> None:
         for name in os.listdir(folder):
             match = _TEMPORARY.fullmatch(name)
             if match and not _is_alive(int(match[1])):
-                with contextlib.suppress(OSError):  # it is locked, or another user's, or gone
-                    _remove_unlocked(folder / name)
-
-
-def _remove_unlocked(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        facts = os.fstat(descriptor)
-        if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid():
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-    finally:
-        os.close(descriptor)
+                flags = os.O_RDWR | os.O_NONBLOCK
+                remove_if_abandoned(folder / name, flags, stat.S_ISREG, Path.unlink)
 
 
 def _is_alive(process: int) -> bool:
