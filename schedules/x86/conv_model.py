@@ -27,11 +27,12 @@ __all__ = ["DirectConfig", "configs", "cost", "wide"]
 MOST_VECTORS = 8  # of a tile
 MOST_ROWS = 4
 FEW_REGISTERS = 16
-# A vector of partial sums: cycles to load, add and store it. And `WAITED` for convolutions without
-# FMAs that take broadcasts (AVX2): measured on Zen 3 and Zen 4, where whole reductions of 512 to
-# 1024 channels were up to 15 % and up to 2 % faster than chunks.
-SUM_CYCLES, NARROW_SUM_CYCLES = 3.0, 4.0
-NARROW_WAITED = 0.7
+# A vector of partial sums: cycles to load, add and store it. In code without FMAs that take
+# broadcasts (AVX2) it matters whether the sums stayed in the first-level cache: on a Zen 5, 384 to 64
+# channels at 14 x 14 (they do not) took 12 % longer in two chunks than whole, 160 to 960 at 7 x 7
+# (they do) 7 % less. `WAITED` of such code follows.
+SUM_CYCLES, NARROW_SUM_CYCLES, NARROW_SUM_CYCLES_FROM_L2 = 3.0, 1.5, 5.0
+NARROW_WAITED = 1.0
 FEW_TILES = 4  # of a band; so many may be fewer than a 64th of the image
 AHEAD = 16  # lines that a core's own prefetcher fetches beyond a band's last pixel
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
@@ -182,8 +183,7 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
     burst = 1 + points * vectors / machine.registers
     finish = points * vectors * (1.5 * p.lanes if p.plain_output else 2.0 * burst)
     if chunk:  # partial sums are loaded, added and stored
-        sums = SUM_CYCLES if machine.broadcast_operand else NARROW_SUM_CYCLES
-        finish += sums * points * vectors * (shape.channels // chunk)
+        finish += sum_cycles(p, config) * points * vectors * (shape.channels // chunk)
     each = depth * kept * step + finish + 10
     body = panels * tiles * shape.batch * each
     # Operands that do not stay in the second-level cache stream again from beyond it.
@@ -208,6 +208,19 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
         first += total * visits / L2_BYTES_PER_CYCLE * 0.25
     tasks = visits if computed else visits * panels
     return (overlapped(body, again) + first) * balance(tasks, threads)
+
+
+def sum_cycles(p: Problem, config: DirectConfig) -> float:
+    """Cycles of a vector of partial sums, chunk by chunk: in which cache is it found again?"""
+    if p.machine.broadcast_operand:
+        return SUM_CYCLES
+    shape, features = p.shape, config.vectors * p.lanes
+    across = config.cols if p.row is not None else rounds(shape.cols, config.cols) * config.cols
+    outputs = config.rows * config.band * across
+    inputs = outputs * math.prod(map(min, shape.stride, shape.kernel))
+    weights = features * math.prod(shape.kernel)
+    between = 4 * (config.chunk * (inputs + weights) + outputs * features)
+    return NARROW_SUM_CYCLES if between <= p.machine.l1 else NARROW_SUM_CYCLES_FROM_L2
 
 
 def waits_for_pixels(p: Problem, image: int, pixels: int) -> float:

@@ -69,6 +69,16 @@ def test_point_2_misses_models_that_were_not_measured() -> None:
     assert not verdicts.all_met(verdicts.verdicts_of(2, run_of(resnet50={4: (0.5, 1, 1)})))
 
 
+def test_point_4_tells_models_whose_peer_has_longer_vectors() -> None:
+    run = run_of(a={3: (0.9, 0.98, 0.9)}, b={3: (1.2, 1.2, 0.94)})
+    (mean,) = verdicts.verdicts_of(4, run)
+    assert not mean.met
+    run["models"]["b"]["runners"]["openvino"] = {"of_peak": 1.13}
+    mean, equals = verdicts.verdicts_of(4, run)
+    assert not mean.met and equals.met
+    assert equals.value == pytest.approx(0.98) and "without b," in equals.text
+
+
 @pytest.mark.parametrize(
     ("ratio", "same", "met"),
     [(1.2, False, False), (1.2, True, True), (1.02, False, True), (0.7, False, True)],

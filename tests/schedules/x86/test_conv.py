@@ -155,6 +155,19 @@ def test_a_prologue_of_an_image_beyond_the_second_level_is_computed_for_few_pixe
     assert config.band * config.cols * lanes * 4 <= 1024  # bytes of a block of channels
 
 
+@pytest.mark.parametrize(
+    ("channels", "size", "features", "cut"),
+    [(160, 7, 960, True), (384, 14, 64, False), (1024, 14, 256, False)],
+)
+def test_avx2_cuts_reductions_where_partial_sums_stay_in_the_first_level(
+    channels: int, size: int, features: int, cut: bool
+) -> None:
+    """Weights that come from memory are worth it there; elsewhere the sums cost more."""
+    target = TARGETS["avx2"]
+    task = conv_task(channels, (size, size), features, (1, 1), blocks=(8, 8), target=target)
+    assert bool(ConvDirect().default(task).chunk) == cut
+
+
 def test_window_rows_in_the_padding_are_skipped() -> None:
     task = conv_task(16, (7, 7), 16, (3, 3), pads=1, target=BLOCKS_OF_16)
     script = ConvDirect().build(task, ConvDirect().default(task)).functions[0].script()
