@@ -28,8 +28,8 @@ MOST_VECTORS = 8  # of a tile
 MOST_ROWS = 4
 FEW_REGISTERS = 16
 # A vector of partial sums: cycles to load, add and store it. In code without FMAs that take
-# broadcasts (AVX2) it matters whether the sums stayed in the first-level cache: on a Zen 5, 384 to 64
-# channels at 14 x 14 (they do not) took 12 % longer in two chunks than whole, 160 to 960 at 7 x 7
+# broadcasts (AVX2) it matters whether the sums stayed in the first-level cache: 384 to 64 channels
+# at 14 x 14 (they do not) took 12 % longer in two chunks than whole on a Zen 5, 160 to 960 at 7 x 7
 # (they do) 7 % less. `WAITED` of such code follows.
 SUM_CYCLES, NARROW_SUM_CYCLES, NARROW_SUM_CYCLES_FROM_L2 = 3.0, 1.5, 5.0
 NARROW_WAITED = 1.0
