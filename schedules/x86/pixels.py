@@ -63,7 +63,8 @@ def in_tiles(task: Task, pixels: int, tile: int, band: int = 1) -> tuple[Task, R
 def _is_pointwise(conv: Node) -> bool:
     attrs: Any = conv.attrs
     ones = set(conv.inputs[1].shape[2:]) == {1} and set(attrs.strides) == {1}
-    return ones and not any(attrs.pads)
+    single = any(value.type.size == 1 for value in conv.inputs)  # merged they would be scalars
+    return ones and not any(attrs.pads) and not single
 
 
 @dataclasses.dataclass(frozen=True)

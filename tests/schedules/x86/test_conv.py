@@ -36,6 +36,8 @@ DIRECT: dict[str, dict[str, Any]] = {
     "1x1, maps": dict(ci=20, size=(5, 5), co=58, **K1, maps=True, batch=2, prologue=True),
     "3x3, maps": dict(ci=20, size=(5, 5), co=20, **K3, maps=True),
     "1x1, one pixel": dict(ci=116, size=(1, 1), co=8, **K1),
+    "1x1, one number": dict(ci=1, size=(1, 1), co=8, **K1, blocks=(1, 16)),
+    "1x1, one weight": dict(ci=1, size=(5, 5), co=1, **K1, blocks=(1, 1)),
     "1x1, stride 2": dict(ci=16, size=(9, 7), co=16, **K1, stride=2),
     "1x1, prologue": dict(ci=24, size=(6, 6), co=20, **K1, prologue=True),
     "3x3, prologue": dict(ci=20, size=(6, 6), co=20, **K3, prologue=True),
