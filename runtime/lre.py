@@ -312,8 +312,15 @@ def _slot(tensor: _Tensor) -> _Slot:
     return _Slot(tensor.name.decode(), dtype, accepted, shape, tensor.bytes, [])
 
 
+_char_at = ctypes.c_char.from_buffer
+
+
 def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
+    """Where the bytes of a contiguous array begin."""
+    try:  # a fourth of the time of the other way, which an inference takes several times
+        return ctypes.addressof(_char_at(array))
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or a dtype like bfloat16
+        return int(array.__array_interface__["data"][0])
 
 
 def _empty(slot: _Slot) -> Array:
@@ -329,7 +336,7 @@ def _empty(slot: _Slot) -> Array:
         return np.asarray(lease).view(slot.dtype).reshape(slot.shape)
     raw = np.empty(slot.nbytes + 64, dtype=np.uint8)
     start = -_address(raw) % 64
-    return raw[start : start + slot.nbytes].view(slot.dtype).reshape(slot.shape)
+    return np.ndarray(slot.shape, slot.dtype, raw, start)
 
 
 class _Lease:
@@ -654,9 +661,9 @@ class Engine:
 
     def _run_locked(self, inputs: list[Array], outputs: list[Array], times: Any) -> None:
         for tensor, array in zip(self._tensors[0], inputs):
-            tensor.data = array.__array_interface__["data"][0]
+            tensor.data = _address(array)
         for tensor, array in zip(self._tensors[1], outputs):
-            tensor.data = array.__array_interface__["data"][0]
+            tensor.data = _address(array)
         if times is None:
             status = self._library.lre_infer(*self._arguments)
         else:

@@ -15,7 +15,8 @@ memory are read once and behind the arithmetic. Pointwise convolutions also pref
 the next tile (`prefetch_next_pixels`).
 
 A prologue (batch norm and relu in front, over a concat) is computed for a band of pixels, all
-channels, and read by all panels.
+channels, and read by all panels. Of an image that comes from the third-level cache a band is a tile
+or two: nothing else is done while a prologue is computed, so that what it waits for is lost.
 
 Limit: FMA ports, for tiles of >= 14 accumulators; with AVX2 (16 registers) the loads per FMA
 (7 per 12).
