@@ -130,7 +130,7 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
             function = prefetch_next_chunk(
                 function,
                 weights,
-                lambda nest: nest.start(nest.bindings[2]) // config.vectors,
+                lambda update: update.start(update.bindings[2]) // config.vectors,
                 len(("kh", "kw", "co", "ci")),
             )
         if prefetches_pixels(p):
@@ -138,7 +138,7 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
                 function,
                 function.params[p.parts.data_position],
                 channel_block(p.parts.data.type),
-                lambda nest, pixel: following_pixel(p, config, nest, pixel),
+                lambda update, pixel: following_pixel(p, config, update, pixel),
             )
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
@@ -150,9 +150,9 @@ def prefetches_pixels(p: Problem) -> bool:
     return pointwise and not p.parts.prologue and line in (LINE // 2, LINE)
 
 
-def following_pixel(p: Problem, config: DirectConfig, nest: UpdateNest, pixel: Any) -> list[Any]:
+def following_pixel(p: Problem, config: DirectConfig, update: UpdateNest, pixel: Any) -> list[Any]:
     """Where a pixel of the next tile stands in the image, by its number in the tile."""
-    row, col = (nest.start(binding) for binding in nest.bindings[-7:-5])
+    row, col = (update.start(binding) for binding in update.bindings[-7:-5])
     if p.row is not None:
         return [col + config.cols + pixel]
     if config.cols >= p.shape.cols:
@@ -189,20 +189,20 @@ def nest_of(p: Problem, config: DirectConfig) -> Nest:
     prologue = ("band" if p.row is not None else "image") if p.parts.prologue else ""
     chunk = config.chunk or shape.channels
     return Nest(
-        config.vectors,
-        config.rows,
-        config.cols,
-        config.inner,
-        chunk,
-        shape.channels // chunk,
-        config.band,
-        config.order == "features",
-        p.row is not None,
-        prologue,
-        partition,
-        p.plain_output,
-        p.buffered,
-        p.parts.task.target.lanes(DType.F32),
+        vectors=config.vectors,
+        rows=config.rows,
+        cols=config.cols,
+        inner=config.inner,
+        chunk=chunk,
+        chunks=shape.channels // chunk,
+        band=config.band,
+        features_first=config.order == "features",
+        row=p.row is not None,
+        prologue=prologue,
+        partition=partition,
+        plain_output=p.plain_output,
+        buffered=p.buffered,
+        lanes=p.parts.task.target.lanes(DType.F32),
     )
 
 

@@ -158,9 +158,21 @@ def compute(p: Problem, config: ConvFirstConfig, packs: dict[int, Pack]) -> Any:
     inside = dataclasses.replace(shape, height=height, width=width, begin=(0, 0), end=(0, 0))
     channels = shape.channels
     nest = Nest(
-        config.vectors, 1, config.cols, channels, channels, 1, 1, False, False, "", "no",
-        p.plain_output, p.buffered, p.lanes,
-    )  # fmt: skip
+        vectors=config.vectors,
+        rows=1,
+        cols=config.cols,
+        inner=channels,
+        chunk=channels,
+        chunks=1,
+        band=1,
+        features_first=False,
+        row=False,
+        prologue="",
+        partition="no",
+        plain_output=p.plain_output,
+        buffered=p.buffered,
+        lanes=p.lanes,
+    )
 
     def anchor(operands: list[View], context: Any) -> View:
         pad = padded(shape, operands[0], height, width)

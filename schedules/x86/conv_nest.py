@@ -30,7 +30,16 @@ from .moves import axes_of, parallel_stage, place_output, unroll_loops
 from .pixels import Row
 from .tiles import Machine, rounds
 
-__all__ = ["Nest", "Problem", "accumulate", "accumulated_view", "build_nest", "problem_of"]
+__all__ = [
+    "UNROLLED_TILES",
+    "Nest",
+    "Problem",
+    "accumulate",
+    "accumulated_view",
+    "build_nest",
+    "image_layout",
+    "problem_of",
+]
 
 UNROLLED_TILES = 3  # column loops up to this are unrolled, longer ones partitioned
 
