@@ -39,7 +39,7 @@ from .products import (
     unravel,
 )
 from .ranked import Ranked
-from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, Machine, balance, rounds
+from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, TILE_CYCLES, Machine, balance, rounds
 
 __all__ = ["BatchMatmul"]
 
@@ -146,9 +146,8 @@ class BatchMatmul(Ranked[Problem, BatchMatmulConfig]):
         collide = machine.collide(config.rows, row_stride(p.parts))
         step = machine.step_cycles(vectors, config.rows, in_l1, points_in_l1=not collide)
         step *= NARROW if config.lanes < p.machine.lanes else 1.0
-        burst = 1 + config.rows * vectors / machine.registers
-        finish = config.rows * vectors * 2.0 * burst
-        body = strips * (p.depth * step + finish + 10)
+        finish = machine.finish_cycles(vectors, config.rows)
+        body = strips * (p.depth * step + finish + TILE_CYCLES)
         moved = p.depth * tiles.width * 4 / L2_BYTES_PER_CYCLE
         if config.pack:
             body += bands * p.depth * (tiles.width if p.transposed else 2 * vectors)

@@ -46,7 +46,14 @@ from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, require
 from .anchored import anchored, epilogue_packs
-from .conv_model import DirectConfig, configs, cost, wide
+from .conv_model import (
+    DirectConfig,
+    band_units,
+    configs,
+    cost,
+    has_prologue_in_bands,
+    wide,
+)
 from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
 from .conv_shape import ConvShape, channel_block, weight_pack
 from .moves import PASS_CONFIG
@@ -186,7 +193,9 @@ def nest_of(p: Problem, config: DirectConfig) -> Nest:
     partition = "no"
     if guarded:
         partition = "unroll" if strips <= UNROLLED_TILES else "hint"
-    prologue = ("band" if p.row is not None else "image") if p.parts.prologue else ""
+    prologue = "image" if p.parts.prologue else ""
+    if has_prologue_in_bands(p):
+        prologue = "band"
     chunk = config.chunk or shape.channels
     return Nest(
         vectors=config.vectors,
@@ -226,9 +235,7 @@ def validate(p: Problem, config: DirectConfig) -> None:
     need(shape.channels % chunk == 0, f"chunk does not divide {shape.channels} channels")
     need(chunk % config.inner == 0, f"inner does not divide {chunk} channels")
     need(config.rows <= shape.rows and config.cols <= shape.cols, "the tile exceeds the image")
-    tiles = (
-        rounds(shape.cols, config.cols) if p.row is not None else rounds(shape.rows, config.rows)
-    )
+    tiles, _ = band_units(p, config.rows, config.cols)
     need(config.band <= tiles, f"the band exceeds the image of {tiles} tiles")
     tile = config.vectors * config.rows * config.cols
     need(tile <= 2 * p.machine.registers, f"{tile} accumulators are far beyond the registers")

@@ -29,11 +29,12 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import anchored, epilogue_packs, lower_anchored
+from .conv_model import finish_cycles
 from .conv_nest import Nest, Problem, accumulate, accumulated_view, problem_of
 from .conv_shape import ConvShape, at_pixel, channel_block, weight_pack
 from .moves import PASS_CONFIG, place_output
 from .ranked import Ranked
-from .tiles import balance, chunks, rounds
+from .tiles import TILE_CYCLES, balance, chunks, rounds
 
 __all__ = ["ConvFirst"]
 
@@ -98,11 +99,9 @@ class ConvFirst(Ranked[Problem, ConvFirstConfig]):
         tiles = rounds(shape.features, config.vectors * p.lanes)
         strips, bands = rounds(shape.cols, config.cols), rounds(shape.rows, config.band)
         step = machine.step_cycles(config.vectors, config.cols, True)
-        burst = 1 + config.cols * config.vectors / machine.registers
-        each = 1.5 * p.lanes if p.plain_output else 2.0 * burst
-        finish = config.cols * config.vectors * each
+        finish = finish_cycles(p, config.vectors, config.cols)
         rows = bands * config.band
-        body = tiles * strips * rows * (shape.depth * step + finish + 10)
+        body = tiles * strips * rows * (shape.depth * step + finish + TILE_CYCLES)
         copied = bands * band_bytes(shape, config) / 4
         spill = 2.0 if band_bytes(shape, config) > machine.l2 // 2 else 1.0
         return (body + copied * spill) * shape.batch * balance(shape.batch * bands, threads)

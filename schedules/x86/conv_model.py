@@ -10,29 +10,40 @@ from ..template import Knobs, knob
 from .conv_nest import Problem, image_layout
 from .conv_shape import ConvShape, channel_block
 from .tiles import (
-    L2_BYTES_PER_CYCLE,
     L3_BYTES_PER_CYCLE,
     LINE,
     PREFETCHED,
     REMOTE_BYTES_PER_CYCLE,
+    SUM_CYCLES,
+    TILE_CYCLES,
     WAITED,
     balance,
     chunks,
     overlapped,
     rounds,
+    waits_for_weights,
 )
 
-__all__ = ["DirectConfig", "configs", "cost", "wide"]
+__all__ = [
+    "DirectConfig",
+    "band_units",
+    "configs",
+    "cost",
+    "finish_cycles",
+    "has_prologue_in_bands",
+    "wide",
+]
 
 MOST_VECTORS = 8  # of a tile
 MOST_ROWS = 4
 FEW_REGISTERS = 16
-# A vector of partial sums: cycles to load, add and store it. In code without FMAs that take
-# broadcasts (AVX2) it matters whether the sums stayed in the first-level cache: 384 to 64 channels
-# at 14 x 14 (they do not) took 12 % longer in two chunks than whole on a Zen 5, 160 to 960 at 7 x 7
-# (they do) 7 % less. `WAITED` of such code follows.
-SUM_CYCLES, NARROW_SUM_CYCLES, NARROW_SUM_CYCLES_FROM_L2 = 3.0, 1.5, 5.0
+# `SUM_CYCLES` and `WAITED` of code without FMAs that take broadcasts (AVX2). There it matters
+# whether partial sums stayed in the first-level cache: 384 to 64 channels at 14 x 14 (they do not)
+# took 12 % longer in two chunks than whole on a Zen 5, 160 to 960 at 7 x 7 (they do) 7 % less.
+NARROW_SUM_CYCLES, NARROW_SUM_CYCLES_FROM_L2 = 1.5, 5.0
 NARROW_WAITED = 1.0
+ELEMENT_CYCLES = 1.5  # of an element of a plain output
+PROLOGUE_CYCLES = 4.0  # of a vector that a band's prologue computes
 FEW_TILES = 4  # of a band; so many may be fewer than a 64th of the image
 AHEAD = 16  # lines that a core's own prefetcher fetches beyond a band's last pixel
 CHANNEL_STEPS = 16  # at most this many channels in the innermost reduction loop
@@ -122,17 +133,31 @@ def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
     return max((n for n in counts if n * step <= p.machine.l1 // 2), default=least)
 
 
+def band_units(p: Problem, rows: int, cols: int) -> tuple[int, int]:
+    """What bands consist of, tiles or (if the image is no row of pixels) rows of tiles.
+
+    How many of them an image has, and the pixels of one.
+    """
+    strips = rounds(p.shape.cols, cols)
+    if p.row is not None:
+        return strips, rows * cols
+    return rounds(p.shape.rows, rows), rows * strips * cols
+
+
+def has_prologue_in_bands(p: Problem) -> bool:
+    """Whether each band computes the prologue of its pixels; otherwise it is computed before."""
+    return bool(p.parts.prologue) and p.row is not None
+
+
 def bands(p: Problem, vectors: int, rows: int, cols: int, chunk: int) -> list[int]:
     """Tiles that may make up a band: what it holds in between stays in the second-level cache."""
-    shape = p.shape
-    prologue = bool(p.parts.prologue) and p.row is not None
+    prologue = has_prologue_in_bands(p)
     if not chunk and not prologue:
         return [1]
-    tiles = rounds(shape.cols, cols) if p.row is not None else rounds(shape.rows, rows)
-    pixels = cols if p.row is not None else rows * rounds(shape.cols, cols) * cols
+    tiles, pixels = band_units(p, rows, cols)
     held = pixels * 4 * (vectors * p.lanes if chunk else 0)
     if prologue:
-        held += pixels * 4 * shape.channels
+        held += pixels * 4 * p.shape.channels
     most = max(1, p.machine.l2 // 3 // held)
     counts = {rounds(tiles, parts) for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)}
     if prologue:
@@ -154,60 +179,94 @@ def inner_channels(p: Problem) -> int:
     return max(n for n in range(1, CHANNEL_STEPS + 1) if channels % n == 0)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """How a config cuts the output.
+
+    Attributes:
+        panels: Panels of features, of all groups.
+        bands: Bands of an image.
+        tiles: Tiles of an image and a panel, in whole bands.
+    """
+
+    panels: int
+    bands: int
+    tiles: int
+
+    @classmethod
+    def of(cls, p: Problem, config: DirectConfig) -> Grid:
+        """The grid of a config."""
+        shape = p.shape
+        panels = shape.groups * rounds(shape.group_features, config.vectors * p.lanes)
+        count, pixels = band_units(p, config.rows, config.cols)
+        bands = rounds(count, config.band)
+        tiles = bands * config.band * (pixels // (config.rows * config.cols))
+        return cls(panels, bands, tiles)
+
+
 def cost(p: Problem, config: DirectConfig, threads: int) -> float:
-    """Cycles of all threads together by the model, times the imbalance."""
-    vectors, rows, cols = config.vectors, config.rows, config.cols
-    chunk, band, order = config.chunk, config.band, config.order
-    shape, machine = p.shape, p.machine
-    panels = shape.groups * rounds(shape.group_features, vectors * p.lanes)
-    strips = rounds(shape.cols, cols)
-    if p.row is not None:
-        strips = rounds(strips, band) * band
-        down, parallel_bands, tiles = shape.rows, strips // band, strips
-    else:
-        down = rounds(rounds(shape.rows, rows), band) * band
-        parallel_bands, tiles = down // band, down * strips
-    points = rows * cols
-    depth = shape.depth
-    kept = 1.0 if rows > 1 else kept_share(shape)
-    panel = vectors * p.lanes * depth * 4
-    total = depth * shape.features * 4
-    # What is read between two uses of a panel: cut by pixels, a tile goes through all of them.
-    if chunk:
-        held = panel * chunk // shape.channels
-    else:
-        held = total if order == "pixels" else panel
-    step = machine.step_cycles(vectors, points, held <= machine.l1 // 2)
-    # An epilogue of a few instructions per vector and a burst of stores that the store queue must
-    # take; plain outputs are stored by element.
-    burst = 1 + points * vectors / machine.registers
-    finish = points * vectors * (1.5 * p.lanes if p.plain_output else 2.0 * burst)
-    if chunk:  # partial sums are loaded, added and stored
-        finish += sum_cycles(p, config) * points * vectors * (shape.channels // chunk)
-    each = depth * kept * step + finish + 10
-    body = panels * tiles * shape.batch * each
-    # Operands that do not stay in the second-level cache stream again from beyond it.
+    """Cycles of all threads together by the model, times the imbalance.
+
+    Operands that do not stay in the second-level cache stream again from beyond it, behind the
+    arithmetic; the first weights of a panel are waited for.
+    """
+    shape, machine, grid = p.shape, p.machine, Grid.of(p, config)
+    weights = shape.depth * shape.features * 4
     image = shape.batch * shape.groups * shape.channels * shape.height * shape.width * 4
-    visits = shape.batch * parallel_bands
-    computed = bool(p.parts.prologue) and p.row is not None  # the image, band by band
-    if computed:
-        body += 4.0 * shape.batch * shape.channels * tiles * points / p.lanes
-        body += waits_for_pixels(p, image, points * band)
-        order = "pixels"
+    visits = shape.batch * grid.bands
+    body = grid.panels * grid.tiles * shape.batch * tile_cycles(p, config)
+    order, tasks = config.order, visits * grid.panels
+    if has_prologue_in_bands(p):
+        points = config.rows * config.cols
+        vectors = shape.batch * shape.channels * grid.tiles * points / p.lanes
+        body += PROLOGUE_CYCLES * vectors
+        body += waits_for_pixels(p, image, points * config.band)
+        order, tasks = "pixels", visits
     if order == "features":
-        again = machine.stream_cycles(image, panels - 1)
+        again = machine.stream_cycles(image, grid.panels - 1)
     else:
-        again = machine.stream_cycles(total, visits - 1)
-    body += threads * shared_cycles(image, total, order, threads)
-    # The first tile of every panel waits for weights from beyond the second-level cache, and the
-    # first of every band for those that come from there.
-    prefetched = chunk and band >= vectors
-    waited = WAITED if machine.broadcast_operand else NARROW_WAITED
-    first = total * (PREFETCHED if prefetched else waited) / L3_BYTES_PER_CYCLE
-    if chunk:
-        first += total * visits / L2_BYTES_PER_CYCLE * 0.25
-    tasks = visits if computed else visits * panels
-    return (overlapped(body, again) + first) * balance(tasks, threads)
+        again = machine.stream_cycles(weights, visits - 1)
+    body += threads * shared_cycles(image, weights, order, threads)
+    waits = waits_for_weights(weights, waited_share(p, config), visits if config.chunk else 0)
+    return (overlapped(body, again) + waits) * balance(tasks, threads)
+
+
+def tile_cycles(p: Problem, config: DirectConfig) -> float:
+    """Cycles of a tile: of its reduction, of partial sums, and from its sums to its output."""
+    shape, vectors, points = p.shape, config.vectors, config.rows * config.cols
+    kept = 1.0 if config.rows > 1 else kept_share(shape)
+    near = used_weights(p, config) <= p.machine.l1 // 2
+    step = p.machine.step_cycles(vectors, points, near)
+    finish = finish_cycles(p, vectors, points)
+    if config.chunk:
+        finish += sum_cycles(p, config) * points * vectors * (shape.channels // config.chunk)
+    return shape.depth * kept * step + finish + TILE_CYCLES
+
+
+def finish_cycles(p: Problem, vectors: int, points: int) -> float:
+    """Cycles from a tile's sums to its output; plain outputs are stored by element."""
+    if p.plain_output:
+        return points * vectors * (ELEMENT_CYCLES * p.lanes)
+    return p.machine.finish_cycles(vectors, points)
+
+
+def used_weights(p: Problem, config: DirectConfig) -> int:
+    """Bytes of weights that are read from one use of a panel, or of its chunk, to the next.
+
+    Cut by pixels, a tile goes through all panels.
+    """
+    shape = p.shape
+    panel = config.vectors * p.lanes * shape.depth * 4
+    if config.chunk:
+        return panel * config.chunk // shape.channels
+    return shape.depth * shape.features * 4 if config.order == "pixels" else panel
+
+
+def waited_share(p: Problem, config: DirectConfig) -> float:
+    """How much of the time that weights take from the third-level cache is waited for them."""
+    if config.chunk and config.band >= config.vectors:
+        return PREFETCHED
+    return WAITED if p.machine.broadcast_operand else NARROW_WAITED
 
 
 def sum_cycles(p: Problem, config: DirectConfig) -> float:
@@ -215,8 +274,8 @@ def sum_cycles(p: Problem, config: DirectConfig) -> float:
     if p.machine.broadcast_operand:
         return SUM_CYCLES
     shape, features = p.shape, config.vectors * p.lanes
-    across = config.cols if p.row is not None else rounds(shape.cols, config.cols) * config.cols
-    outputs = config.rows * config.band * across
+    _, pixels = band_units(p, config.rows, config.cols)
+    outputs = config.band * pixels
     inputs = outputs * math.prod(map(min, shape.stride, shape.kernel))
     weights = features * math.prod(shape.kernel)
     between = 4 * (config.chunk * (inputs + weights) + outputs * features)

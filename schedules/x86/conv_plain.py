@@ -58,7 +58,7 @@ from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .pixels import Row, in_tiles, row_of_pixels
 from .ranked import Ranked
 from .tails import move_tails
-from .tiles import Machine, balance, chunks, overlapped, rounds
+from .tiles import TILE_CYCLES, Machine, balance, chunks, overlapped, rounds
 
 __all__ = ["ConvPlain"]
 
@@ -165,7 +165,7 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         step = machine.step_cycles(config.vectors, config.features, in_l1)
         if max(shape.kernel) > 1:  # vectors that straddle two lines are loaded twice
             step = max(step, 1.5 * config.vectors + config.features / 2)
-        finish = 3.0 * config.features * config.vectors + 10
+        finish = 3.0 * config.features * config.vectors + TILE_CYCLES
         moved = rounds(band.cols, row_vector(band.cols, machine.lanes))
         stored = config.features * band.rows * (moved * 3.0 + 4.0) if p.row is None else 0.0
         each = tiles * (band.computed // (config.vectors * machine.lanes))

@@ -50,16 +50,17 @@ from .products import (
 )
 from .ranked import Ranked
 from .tiles import (
-    L2_BYTES_PER_CYCLE,
-    L3_BYTES_PER_CYCLE,
     NARROW,
     PREFETCHED,
+    SUM_CYCLES,
+    TILE_CYCLES,
     WAITED,
     Machine,
     balance,
     chunks,
     overlapped,
     rounds,
+    waits_for_weights,
 )
 
 __all__ = ["MatmulPacked"]
@@ -176,24 +177,17 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
             points_in_l1=not machine.collide(config.rows, row_stride(p.parts)),
         )
         step *= NARROW if config.lanes < p.machine.lanes else 1.0
-        tile = config.rows * config.vectors
-        burst = 1 + tile / machine.registers
-        finish = tile * 2.0 * burst
-        if config.chunk:  # partial sums are loaded, added and stored
-            finish += 3.0 * tile * (p.depth // config.chunk)
-        body = panels * strips * (p.depth * step + finish + 10)
+        finish = machine.finish_cycles(config.vectors, config.rows)
+        if config.chunk:
+            finish += SUM_CYCLES * config.vectors * config.rows * (p.depth // config.chunk)
+        body = panels * strips * (p.depth * step + finish + TILE_CYCLES)
         if config.order == "panels":
             again = machine.stream_cycles(p.rows * p.depth * 4, panels - 1)
         else:
             again = machine.stream_cycles(p.cols * p.depth * 4, bands - 1) + 0.01 * body
-        # The first tile of every panel waits for weights from beyond the second-level cache, and
-        # the first of every band for those that come from there.
-        total = p.cols * p.depth * 4
-        prefetched = config.chunk and config.band > 1
-        waited = total * (PREFETCHED if prefetched else WAITED) / L3_BYTES_PER_CYCLE
-        if config.chunk:
-            waited += total * bands / L2_BYTES_PER_CYCLE * 0.25
-        return (overlapped(body, again) + waited) * balance(panels * bands, threads)
+        share = PREFETCHED if config.chunk and config.band > 1 else WAITED
+        waits = waits_for_weights(p.cols * p.depth * 4, share, bands if config.chunk else 0)
+        return (overlapped(body, again) + waits) * balance(panels * bands, threads)
 
     def space(self, task: Task) -> Iterable[Knobs]:
         best = self.ranked(task)[:10]

@@ -26,6 +26,8 @@ __all__ = [
     "PREFETCHED",
     "REMOTE_BYTES_PER_CYCLE",
     "SPILL",
+    "SUM_CYCLES",
+    "TILE_CYCLES",
     "WAITED",
     "Machine",
     "balance",
@@ -33,6 +35,7 @@ __all__ = [
     "filled",
     "overlapped",
     "rounds",
+    "waits_for_weights",
 ]
 
 LINE = 64  # bytes of a cache line
@@ -49,10 +52,14 @@ REMOTE_BYTES_PER_CYCLE = 16.0  # lines that another core has changed, read by on
 # Weights that a kernel reads first from beyond the second-level cache: the share of the time from
 # the third level that is not hidden behind arithmetic. In a model they mostly come from memory.
 WAITED, PREFETCHED = 1.3, 0.1
+WAITED_AGAIN = 0.25  # of the time from the second level, for weights that a later band reads again
 NARROW = 1.1  # time of the same arithmetic in twice as many instructions of half the lanes
 SPILL = 2.0  # more cost of a tile that needs twice the registers, for searches, which see such too
 NOT_HIDDEN = 1 / 16  # of the time of a stream: arithmetic in front of it does not hide that much
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
+TILE_CYCLES = 10  # the same of a tile
+FINISH_CYCLES = 2.0  # of a vector of results: an epilogue of a few instructions, and its store
+SUM_CYCLES = 3.0  # of a vector of partial sums: it is loaded, added and stored
 
 
 @dataclass(frozen=True)
@@ -128,11 +135,28 @@ class Machine:
             stream += points * LINE / L2_BYTES_PER_CYCLE
         return max(work, FMA_LATENCY, loads, stream) + LOOP_CYCLES
 
+    def finish_cycles(self, vectors: int, points: int) -> float:
+        """Cycles from a tile's sums to its output: a burst that the store queue must take."""
+        tile = vectors * points
+        return FINISH_CYCLES * tile * (1 + tile / self.registers)
+
     def stream_cycles(self, size: int, times: int) -> float:
         """Cycles to read `size` bytes again `times` times, if they do not stay in L2."""
         if size <= self.l2 // 2:
             return 0.0
         return size * times / (L3_BYTES_PER_CYCLE if size <= self.l3 else MEMORY_BYTES_PER_CYCLE)
+
+
+def waits_for_weights(size: int, share: float, visits: int) -> float:
+    """Cycles that tiles wait for weights of so many bytes.
+
+    Args:
+        size: Bytes of all weights.
+        share: `WAITED` or `PREFETCHED`, by the first tile of every panel: its weights come from
+            beyond the second-level cache.
+        visits: Bands whose first tiles wait for weights from that level; 0 if they do not.
+    """
+    return size * share / L3_BYTES_PER_CYCLE + size * visits / L2_BYTES_PER_CYCLE * WAITED_AGAIN
 
 
 def overlapped(body: float, again: float) -> float:

@@ -13,6 +13,7 @@ from .conv_nest import Problem
 from .tiles import (
     L3_BYTES_PER_CYCLE,
     MEMORY_BYTES_PER_CYCLE,
+    TILE_CYCLES,
     balance,
     chunks,
     rounds,
@@ -156,7 +157,7 @@ def cost(p: Problem, config: WinogradConfig, threads: int) -> float:
 
     panel = vectors * lanes * shape.channels * 4
     step = machine.step_cycles(vectors, tiles, panel + tiles * shape.channels * 4 <= machine.l1)
-    strip = shape.channels * step + vectors * tiles * STORE_CYCLES + 10
+    strip = shape.channels * step + vectors * tiles * STORE_CYCLES + TILE_CYCLES
     product = points * share * strips * strip
 
     results = share * vectors * grid.band
