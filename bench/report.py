@@ -17,7 +17,7 @@ from typing import Any
 import document
 import record
 from compare import table
-from verdicts import runner_name
+from runners import runner_name
 
 DOCUMENT = record.RESULTS.parent.parent / "docs" / "performance.md"
 BEGIN = "<!-- figures: written by `make performance` -->"

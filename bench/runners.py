@@ -13,6 +13,11 @@ import numpy as np
 Feeds = Mapping[str, np.ndarray]
 
 
+def runner_name(level: int) -> str:
+    """How a level of leip is called among the runners."""
+    return f"leip level {level}"
+
+
 class Runner(ABC):
     """A loaded model that can be run again and again on the same inputs."""
 
@@ -29,7 +34,7 @@ class Leip(Runner):
     ) -> None:
         import leip
 
-        self.name, self.level = f"leip level {level}", level
+        self.name, self.level = runner_name(level), level
         out = folder / f"{model.stem}.level{level}"
         self.report = leip.compile(
             model, out, optimization={"kernel": level}, threads=threads, **options

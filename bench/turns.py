@@ -15,7 +15,7 @@ from runners import Runner
 PAUSE = 0.06  # seconds before each turn
 TURN = 0.1  # seconds of a turn, at least
 MIN_RUNS = 3  # of a turn
-LONG = 1.0  # seconds of a run; one of it is enough for a turn
+LONG = 1.0  # seconds of a run; of those that take longer one makes a turn
 NOISE = 0.03  # below, the median ratio of blocks decides
 
 Blocks = list[list[float]]  # times in seconds, turn by turn

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runners import runner_name
 from turns import NOISE
 
 PEER_SHARE = 0.72
@@ -60,11 +61,6 @@ def target(best_peer: float, least: float) -> float:
 def geometric_mean(values: Sequence[float]) -> float:
     """Of positive values; NaN of none."""
     return math.exp(statistics.fmean(math.log(value) for value in values)) if values else math.nan
-
-
-def runner_name(level: int) -> str:
-    """How a level of leip is called among the runners."""
-    return f"leip level {level}"
 
 
 def no_slower_than_peers(run: Run, level: int = 3) -> list[Verdict]:

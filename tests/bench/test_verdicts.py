@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import verdicts
+from runners import runner_name
 from verdicts import Verdict
 
 
@@ -19,7 +20,7 @@ def run_of(**models: dict[int, tuple[float, float, float]]) -> dict[str, Any]:
                 "control": 1.01,
                 "steps": [],
                 "runners": {
-                    verdicts.runner_name(level): dict(zip(keys, figures))
+                    runner_name(level): dict(zip(keys, figures))
                     for level, figures in levels.items()
                 },
             }
