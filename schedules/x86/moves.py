@@ -14,7 +14,6 @@ __all__ = [
     "parallel_stage",
     "place_output",
     "unroll_loops",
-    "unroll_tile",
     "vectorize_last",
 ]
 

@@ -1,4 +1,4 @@
-"""Prefetching the weights of the next chunk while this one is used.
+"""Prefetching what is used next: weights of the next chunk, pixels of the next tile.
 
 Hardware follows one stream of a kernel well, but weights that come from beyond the second-level
 cache arrive too late for the tile that reads them first, and each later tile finds them near. So

@@ -33,7 +33,6 @@ __all__ = [
     "row_stride",
     "store_tiles",
     "unravel",
-    "vector_lengths",
 ]
 
 LANES = (1, 2, 4, 8, 16)

@@ -20,7 +20,7 @@ from .tiles import (
 )
 from .winograd import TILES
 
-__all__ = ["Grid", "WinogradConfig", "configs", "cost", "memory_cycles"]
+__all__ = ["Grid", "WinogradConfig", "configs", "cost"]
 
 # Instructions of one application of Bᵀ and Aᵀ to a vector each, and what is moved for it besides.
 INPUT_STEPS = {2: 4, 4: 12}
