@@ -55,7 +55,7 @@ from .conv_model import (
     wide,
 )
 from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
-from .conv_shape import ConvShape, channel_block, weight_pack
+from .conv_shape import channel_block, reaches_beyond, weight_pack
 from .moves import PASS_CONFIG
 from .nest_edit import UpdateNest
 from .pixels import Row, in_tiles, row_of_pixels
@@ -189,7 +189,8 @@ def nest_of(p: Problem, config: DirectConfig) -> Nest:
     """The loops of a config."""
     shape = p.shape
     strips = rounds(shape.cols, config.cols)
-    guarded = p.row is None and (shape.begin[1] or _reaches_over(shape, config))
+    beyond = reaches_beyond(shape, 1, strips * config.cols)
+    guarded = p.row is None and (shape.begin[1] or beyond)
     partition = "no"
     if guarded:
         partition = "unroll" if strips <= UNROLLED_TILES else "hint"
@@ -213,12 +214,6 @@ def nest_of(p: Problem, config: DirectConfig) -> Nest:
         buffered=p.buffered,
         lanes=p.parts.task.target.lanes(DType.F32),
     )
-
-
-def _reaches_over(shape: ConvShape, config: DirectConfig) -> bool:
-    cols = rounds(shape.cols, config.cols) * config.cols
-    last = (cols - 1) * shape.stride[1] + (shape.kernel[1] - 1) * shape.dilation[1]
-    return last >= shape.width + shape.begin[1]
 
 
 def validate(p: Problem, config: DirectConfig) -> None:

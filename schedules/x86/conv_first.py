@@ -20,18 +20,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tvm import s_tir, te, tirx
+from tvm import s_tir, te
 
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
-from ..view import View, const, guarded, materialise
+from ..view import View, materialise
 from .anchored import anchored, epilogue_packs, lower_anchored
 from .conv_model import finish_cycles
 from .conv_nest import Nest, Problem, accumulate, accumulated_view, problem_of
-from .conv_shape import ConvShape, at_pixel, channel_block, weight_pack
+from .conv_shape import ConvShape, channel_block, read_input, weight_pack
 from .moves import PASS_CONFIG, place_output
 from .ranked import Ranked
 from .tiles import TILE_CYCLES, balance, chunks, rounds
@@ -128,12 +128,15 @@ class ConvFirst(Ranked[Problem, ConvFirstConfig]):
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
+def computed_size(shape: ConvShape, config: ConvFirstConfig) -> tuple[int, int]:
+    """Rows and columns of whole bands and tiles."""
+    rows = rounds(shape.rows, config.band) * config.band
+    return rows, rounds(shape.cols, config.cols) * config.cols
+
+
 def padded_size(shape: ConvShape, config: ConvFirstConfig) -> tuple[int, int]:
     """Rows and columns of the padded image that the tiles read."""
-    computed = (
-        rounds(shape.rows, config.band) * config.band,
-        rounds(shape.cols, config.cols) * config.cols,
-    )
+    computed = computed_size(shape, config)
     rows, cols = (
         (computed[axis] - 1) * shape.stride[axis]
         + (shape.kernel[axis] - 1) * shape.dilation[axis]
@@ -153,6 +156,7 @@ def band_bytes(shape: ConvShape, config: ConvFirstConfig) -> int:
 def compute(p: Problem, config: ConvFirstConfig, packs: dict[int, Pack]) -> Any:
     """The PrimFunc: pad -> acc [-> tile] -> out."""
     parts, shape = p.parts, p.shape
+    computed = computed_size(shape, config)
     height, width = padded_size(shape, config)
     inside = dataclasses.replace(shape, height=height, width=width, begin=(0, 0), end=(0, 0))
     channels = shape.channels
@@ -174,39 +178,19 @@ def compute(p: Problem, config: ConvFirstConfig, packs: dict[int, Pack]) -> Any:
     )
 
     def anchor(operands: list[View], context: Any) -> View:
-        pad = padded(shape, operands[0], height, width)
-        type = TensorType(DType.F32, (shape.batch, shape.channels, height, width))
-        banded = dataclasses.replace(
-            p, shape=dataclasses.replace(inside, rows=rounds(shape.rows, config.band) * config.band)
+        type = TensorType(DType.F32, (shape.batch, channels, height, width))
+        pad = te.compute(
+            type.shape,
+            lambda n, c, h, w: read_input(operands[0], shape, computed, n, c, h, w),
+            name="pad",
         )
+        banded = dataclasses.replace(p, shape=dataclasses.replace(inside, rows=computed[0]))
         acc = accumulate(banded, nest, View.of_tensor(pad, type), operands[1].tensor)
-        return accumulated_view(p, acc, p.buffered)
+        return accumulated_view(parts.node.output, p.lanes, acc, p.buffered)
 
     body = lower_anchored(parts, packs, anchor)
     output = materialise(body.views[parts.output], parts.output.type, "out")
     return te.create_prim_func([*body.inputs, output])
-
-
-def padded(shape: ConvShape, data: View, height: int, width: int) -> Any:
-    """pad[n, c, h, w]: the image with its padding, and zeros as far as tiles reach."""
-
-    def element(n: Any, c: Any, h: Any, w: Any) -> Any:
-        row, col = h - shape.begin[0], w - shape.begin[1]
-        conditions = []
-        if shape.begin[0]:
-            conditions.append(row >= 0)
-        if height - shape.begin[0] > shape.height:
-            conditions.append(row < shape.height)
-        if shape.begin[1]:
-            conditions.append(col >= 0)
-        if width - shape.begin[1] > shape.width:
-            conditions.append(col < shape.width)
-        if not conditions:
-            return at_pixel(data, n, c, row, col)
-        zero = const(0, data.dtype)
-        return guarded(tirx.all(*conditions), lambda: at_pixel(data, n, c, row, col), zero)
-
-    return te.compute((shape.batch, shape.channels, height, width), element, name="pad")
 
 
 def schedule(sch: Any, config: ConvFirstConfig, p: Problem) -> None:

@@ -160,7 +160,7 @@ def compute(p: Problem, config: ConvInt8Config, packs: dict[int, Pack]) -> Any:
 
     def anchor(operands: list[View], context: Any) -> View:
         acc = accumulate(p, config, operands[0], operands[1].tensor)
-        return accumulated_view(p, acc, False)
+        return accumulated_view(parts.node.output, p.lanes, acc, False)
 
     body = lower_anchored(
         parts, packs, anchor, operand=p.row.operand if p.row is not None else None

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from tvm import te
 
+from ...ir.graph import Value
 from ...ir.layout import Layout
 from ...ir.types import TensorType
 from ..context import Context
@@ -203,7 +204,7 @@ def build_nest(p: Problem, nest: Nest, packs: dict[int, Pack]) -> Any:
             type = TensorType(parts.data.dtype, data.shape, image_layout(parts))
             data = View.of_tensor(materialise(data, type, "pre"), type)
         acc = accumulate(p, nest, data, weights)
-        return accumulated_view(p, acc, p.buffered and nest.chunks == 1)
+        return accumulated_view(parts.node.output, p.lanes, acc, p.buffered and nest.chunks == 1)
 
     body = lower_anchored(
         parts, packs, anchor, operand=p.row.operand if p.row is not None else None
@@ -250,9 +251,8 @@ def accumulate(p: Problem, nest: Nest, data: View, weights: Any) -> Any:
     return te.compute(whole, lambda *at: te.sum(parts(ko, *at), axis=[ko]), name="sum")
 
 
-def accumulated_view(p: Problem, acc: Any, buffered: bool) -> View:
+def accumulated_view(value: Value, lanes: int, acc: Any, buffered: bool) -> View:
     """The anchor's logical result, read through the stage `tile` where the tile is buffered."""
-    value, lanes = p.parts.node.output, p.lanes
     if buffered:
         source = acc
         acc = te.compute(source.shape, lambda *i: source(*i), name="tile")
@@ -261,5 +261,5 @@ def accumulated_view(p: Problem, acc: Any, buffered: bool) -> View:
         h, w = pixel if len(pixel) > 1 else (0, pixel[0])
         return acc(n, simplify(c // lanes), h, w, simplify(c % lanes))
 
-    reach = (value.shape[0], -(-value.shape[1] // lanes) * lanes, *value.shape[2:])
+    reach = (value.shape[0], rounds(value.shape[1], lanes) * lanes, *value.shape[2:])
     return View(value.shape, value.dtype.tvm, read, reach=reach, pad=np.float32(0), cheap=True)

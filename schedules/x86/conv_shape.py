@@ -24,7 +24,9 @@ __all__ = [
     "channel_block",
     "conv_shape",
     "group_shape",
+    "guards",
     "inside_conditions",
+    "reaches_beyond",
     "read_input",
     "weight_pack",
 ]
@@ -145,10 +147,7 @@ def read_input(
     Guards are made only where an index can be outside: `extent` is how many rows and columns of
     outputs are computed, which may be more than there are (the last tile).
     """
-    conditions = [
-        *inside_conditions(shape, 0, h, extent[0]),
-        *inside_conditions(shape, 1, w, extent[1]),
-    ]
+    conditions = guards(shape, extent, h, w)
     row, col = h - shape.begin[0], w - shape.begin[1]
     if not conditions:
         return at_pixel(view, n, c, row, col)
@@ -159,20 +158,32 @@ def read_input(
     )
 
 
-def inside_conditions(shape: ConvShape, axis: int, index: Expr, computed: int) -> list[Expr]:
-    """When an index into the padded image is inside the image, where that can fail.
+def guards(shape: ConvShape, computed: tuple[int, int], h: Expr, w: Expr) -> list[Expr]:
+    """When row h and column w of the padded image are inside the image, where that can fail.
 
-    `computed`: how many rows or columns of outputs are computed, perhaps more than there are.
+    `computed`: how many rows and columns of outputs are computed, perhaps more than there are.
     """
+    return [
+        *inside_conditions(shape, 0, h, computed[0]),
+        *inside_conditions(shape, 1, w, computed[1]),
+    ]
+
+
+def inside_conditions(shape: ConvShape, axis: int, index: Expr, computed: int) -> list[Expr]:
+    """`guards` along one axis."""
     begin = shape.begin[axis]
-    end = begin + (shape.height, shape.width)[axis]
-    reach = (shape.kernel[axis] - 1) * shape.dilation[axis]
     conditions = []
     if begin:
         conditions.append(index >= begin)
-    if (computed - 1) * shape.stride[axis] + reach >= end:
-        conditions.append(index < end)
+    if reaches_beyond(shape, axis, computed):
+        conditions.append(index < begin + (shape.height, shape.width)[axis])
     return conditions
+
+
+def reaches_beyond(shape: ConvShape, axis: int, computed: int) -> bool:
+    """Whether so many rows or columns of outputs read beyond the end of the image."""
+    last = (computed - 1) * shape.stride[axis] + (shape.kernel[axis] - 1) * shape.dilation[axis]
+    return last >= shape.begin[axis] + (shape.height, shape.width)[axis]
 
 
 def weight_pack(shape: ConvShape, lanes: int, vectors: int, inner: int, chunk: int) -> Pack:

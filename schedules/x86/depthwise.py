@@ -30,8 +30,8 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .conv_nest import UNROLLED_TILES
-from .conv_shape import ConvShape, channel_block, conv_shape
+from .conv_nest import UNROLLED_TILES, accumulated_view
+from .conv_shape import ConvShape, channel_block, conv_shape, guards
 from .moves import PASS_CONFIG, parallel_stage, place_output
 from .ranked import Ranked
 from .skip_padding import skip_padding_rows
@@ -183,7 +183,7 @@ def compute(p: Problem, config: DepthwiseConfig, packs: dict[int, Pack]) -> Any:
             type = TensorType(parts.data.dtype, data.shape, parts.output.layout)
             data = View.of_tensor(materialise(data, type, "pre"), type)
         acc = accumulate(p, config, data.tensor, operands[1].tensor)
-        return accumulated_view(p, acc)
+        return accumulated_view(parts.node.output, p.lanes, acc, p.buffered)
 
     body = lower_anchored(parts, packs, anchor)
     output = materialise(body.views[parts.output], parts.output.type, "out")
@@ -200,9 +200,10 @@ def accumulate(p: Problem, config: DepthwiseConfig, data: Any, filters: Any) -> 
     image = len(data.shape) > 4  # else rank 3: [n, block, w, lane]
 
     def element(n: Any, block: Any, h: Any, w: Any, lane: Any) -> Any:
-        row = h * shape.stride[0] + kh * shape.dilation[0] - shape.begin[0]
-        col = w * shape.stride[1] + kw * shape.dilation[1] - shape.begin[1]
-        conditions = guards(shape, (rows, cols), row, col)
+        h = h * shape.stride[0] + kh * shape.dilation[0]
+        w = w * shape.stride[1] + kw * shape.dilation[1]
+        conditions = guards(shape, (rows, cols), h, w)
+        row, col = h - shape.begin[0], w - shape.begin[1]
 
         def load() -> Any:
             return data(n, block, row, col, lane) if image else data(n, block, col, lane)
@@ -213,33 +214,6 @@ def accumulate(p: Problem, config: DepthwiseConfig, data: Any, filters: Any) -> 
 
     blocks = rounds(shape.features, p.lanes)
     return te.compute((shape.batch, blocks, rows, cols, p.lanes), element, name="acc")
-
-
-def guards(shape: ConvShape, computed: tuple[int, int], row: Any, col: Any) -> list[Any]:
-    """The conditions under which (row, col) is inside the image, where they can fail."""
-    conditions = []
-    for axis, (index, size) in enumerate(((row, shape.height), (col, shape.width))):
-        reach = (shape.kernel[axis] - 1) * shape.dilation[axis]
-        if shape.begin[axis]:
-            conditions.append(index >= 0)
-        if (computed[axis] - 1) * shape.stride[axis] + reach - shape.begin[axis] >= size:
-            conditions.append(index < size)
-    return conditions
-
-
-def accumulated_view(p: Problem, acc: Any) -> View:
-    """The anchor's logical result, read through the stage `tile` where the tile is buffered."""
-    value, lanes = p.parts.node.output, p.lanes
-    if p.buffered:
-        source = acc
-        acc = te.compute(source.shape, lambda *i: source(*i), name="tile")
-
-    def read(n: Any, c: Any, *pixel: Any) -> Any:
-        h, w = pixel if len(pixel) > 1 else (0, pixel[0])
-        return acc(n, c // lanes, h, w, c % lanes)
-
-    reach = (value.shape[0], rounds(value.shape[1], lanes) * lanes, *value.shape[2:])
-    return View(value.shape, value.dtype.tvm, read, reach=reach, pad=np.float32(0), cheap=True)
 
 
 # --- the schedule -----------------------------------------------------------------------------

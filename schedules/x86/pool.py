@@ -29,8 +29,7 @@ from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
 from .conv_nest import UNROLLED_TILES
-from .conv_shape import ConvShape, channel_block
-from .depthwise import guards
+from .conv_shape import ConvShape, channel_block, guards
 from .moves import PASS_CONFIG, vectorize_last
 from .ranked import Ranked
 from .tails import split_tails
@@ -178,9 +177,10 @@ def accumulate(p: Problem, config: PoolConfig, data: Any) -> Any:
     reducer = _maximum if largest else te.sum
 
     def element(n: Any, c: Any, h: Any, w: Any, *lane: Any) -> Any:
-        row = h * shape.stride[0] + kh * shape.dilation[0] - shape.begin[0]
-        col = w * shape.stride[1] + kw * shape.dilation[1] - shape.begin[1]
-        conditions = guards(shape, (shape.rows, cols), row, col)
+        h = h * shape.stride[0] + kh * shape.dilation[0]
+        w = w * shape.stride[1] + kw * shape.dilation[1]
+        conditions = guards(shape, (shape.rows, cols), h, w)
+        row, col = h - shape.begin[0], w - shape.begin[1]
 
         def load() -> Any:
             return data(n, c, row, col, *lane) if image else data(n, c, col, *lane)
