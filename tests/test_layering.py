@@ -157,6 +157,15 @@ def test_architecture_page_lists_files_of_search() -> None:
     assert sorted(files) == sorted(on_disk)
 
 
+def test_architecture_page_lists_files_of_x86() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`x86/.*?) \|", page, re.MULTILINE)
+    files = [name for row in rows for name in re.findall(r"`x86/(\w+\.py)`", row)]
+    folder = ROOT / "schedules" / "x86"
+    on_disk = [p.name for p in folder.glob("*.py") if p.name != "__init__.py"]
+    assert sorted(files) == sorted(on_disk)
+
+
 def test_graphs_are_changed_through_their_methods_only() -> None:
     """`.nx` is for reading outside of ir/."""
     words = ("add_edge(", "add_node(", "remove_node(", "remove_edge(")
