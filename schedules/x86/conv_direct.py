@@ -54,7 +54,7 @@ from .conv_model import (
     has_prologue_in_bands,
     wide,
 )
-from .conv_nest import UNROLLED_TILES, Nest, Problem, build_nest, problem_of
+from .conv_nest import Nest, Problem, build_nest, problem_of
 from .conv_shape import channel_block, reaches_beyond, weight_pack
 from .moves import PASS_CONFIG
 from .nest_edit import UpdateNest
@@ -188,12 +188,7 @@ def packs_of(p: Problem, config: DirectConfig) -> dict[int, Pack]:
 def nest_of(p: Problem, config: DirectConfig) -> Nest:
     """The loops of a config."""
     shape = p.shape
-    strips = rounds(shape.cols, config.cols)
-    beyond = reaches_beyond(shape, 1, strips * config.cols)
-    guarded = p.row is None and (shape.begin[1] or beyond)
-    partition = "no"
-    if guarded:
-        partition = "unroll" if strips <= UNROLLED_TILES else "hint"
+    beyond = reaches_beyond(shape, 1, rounds(shape.cols, config.cols) * config.cols)
     prologue = "image" if p.parts.prologue else ""
     if has_prologue_in_bands(p):
         prologue = "band"
@@ -209,7 +204,7 @@ def nest_of(p: Problem, config: DirectConfig) -> Nest:
         features_first=config.order == "features",
         row=p.row is not None,
         prologue=prologue,
-        partition=partition,
+        guarded=p.row is None and (shape.begin[1] != 0 or beyond),
         plain_output=p.plain_output,
         buffered=p.buffered,
         lanes=p.parts.task.target.lanes(DType.F32),

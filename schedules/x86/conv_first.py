@@ -171,7 +171,7 @@ def compute(p: Problem, config: ConvFirstConfig, packs: dict[int, Pack]) -> Any:
         features_first=False,
         row=False,
         prologue="",
-        partition="no",
+        guarded=False,
         plain_output=p.plain_output,
         buffered=p.buffered,
         lanes=p.lanes,

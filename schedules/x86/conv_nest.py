@@ -27,12 +27,11 @@ from ..template import Pack, require
 from ..view import View, materialise, simplify
 from .anchored import Anchored, is_heavy, lower_anchored
 from .conv_shape import ConvShape, channel_block, conv_shape, read_input
-from .moves import axes_of, parallel_stage, place_output, unroll_loops
+from .moves import axes_of, parallel_stage, partition_columns, place_output, unroll_loops
 from .pixels import Row
 from .tiles import Machine, rounds
 
 __all__ = [
-    "UNROLLED_TILES",
     "Nest",
     "Problem",
     "accumulate",
@@ -41,8 +40,6 @@ __all__ = [
     "image_layout",
     "problem_of",
 ]
-
-UNROLLED_TILES = 3  # column loops up to this are unrolled, longer ones partitioned
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Nest:
         features_first: Whether panels of features are the outermost loop.
         row: Whether the image is one row of pixels.
         prologue: "", "band" (computed by every band for itself) or "image" (before all else).
-        partition: Of the loop over columns: "no", "unroll" or "hint".
+        guarded: Whether tiles of columns may reach into the padding, or beyond the image.
         plain_output, buffered: See `Problem`.
         lanes: Of the core's vectors, for the prologue: its blocks may be longer than the output's.
     """
@@ -110,7 +107,7 @@ class Nest:
     features_first: bool
     row: bool
     prologue: str
-    partition: str
+    guarded: bool
     plain_output: bool
     buffered: bool
     lanes: int
@@ -150,10 +147,8 @@ class Nest:
         else:
             task = at = sch.fuse(n, *shared)
             sch.parallel(task)
-        if self.partition == "unroll":
-            sch.unroll(strip)
-        elif self.partition == "hint":
-            sch.annotate(strip, "pragma_loop_partition_hint", True)
+        if self.guarded:
+            partition_columns(sch, strip)
         if self.chunks > 1:
             self._chunked(sch, block, strip, at, outer[0])
         else:
@@ -168,7 +163,7 @@ class Nest:
                 sch.vectorize(last)
 
     def _registers(self, sch: Any, reductions: list[Any], tile: list[Any], lane: Any) -> None:
-        if self.partition != "no":
+        if self.guarded:
             sch.unroll(reductions[1])
         unroll_loops(sch, tile, lane)
 

@@ -157,7 +157,7 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
 
     def cost(self, p: Problem, config: ConvPlainConfig, threads: int) -> float:
         shape, machine, band = p.shape, p.machine, band_of(p, config)
-        tiles = rounds(rounds(shape.group_features, config.features), config.parts)
+        tiles = tiles_of(shape, config) // config.parts
         count = shape.batch * shape.groups * band.grid[0] * band.grid[1] * config.parts
         copied = band.copied(shape.channels // config.chunks)
         panel = config.features * shape.depth * 4

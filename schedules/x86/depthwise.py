@@ -30,9 +30,9 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .conv_nest import UNROLLED_TILES, accumulated_view
+from .conv_nest import accumulated_view
 from .conv_shape import ConvShape, channel_block, conv_shape, guards
-from .moves import PASS_CONFIG, parallel_stage, place_output
+from .moves import PASS_CONFIG, parallel_stage, partition_columns, place_output
 from .ranked import Ranked
 from .skip_padding import skip_padding_rows
 from .tiles import Machine, balance, chunks, rounds
@@ -232,10 +232,7 @@ def schedule(sch: Any, config: DepthwiseConfig, p: Problem) -> None:
     sch.parallel(sch.fuse(n, block) if config.peel else sch.fuse(n, *outer))
     if config.peel:
         sch.annotate(band, "pragma_loop_partition_hint", True)
-    if sch.get(strip).extent.value <= UNROLLED_TILES:
-        sch.unroll(strip)
-    else:
-        sch.annotate(strip, "pragma_loop_partition_hint", True)
+    partition_columns(sch, strip)
     for loop in (kw, row, col):
         sch.unroll(loop)
     if p.shape.kernel[0] * p.shape.kernel[1] <= MOST_UNROLLED:

@@ -12,12 +12,14 @@ __all__ = [
     "PASS_CONFIG",
     "axes_of",
     "parallel_stage",
+    "partition_columns",
     "place_output",
     "unroll_loops",
     "vectorize_last",
 ]
 
 PASS_CONFIG = pass_config(levels.FUSED, partition=True)  # level 1 has plain loops only
+UNROLLED_TILES = 3  # column loops up to this are unrolled, longer ones partitioned
 
 
 def axes_of(sch: Any, block: Any) -> list[Any]:
@@ -38,6 +40,14 @@ def unroll_tile(sch: Any, block: Any) -> None:
     """`unroll_loops` of all loops that belong to a block itself."""
     *outer, lane = axes_of(sch, block)
     unroll_loops(sch, outer, lane)
+
+
+def partition_columns(sch: Any, strip: Any) -> None:
+    """Let tiles inside of the image have no guards: `strip` is the loop over tiles of columns."""
+    if sch.get(strip).extent.value <= UNROLLED_TILES:
+        sch.unroll(strip)
+    else:
+        sch.annotate(strip, "pragma_loop_partition_hint", True)
 
 
 def place_output(sch: Any, out: Any, inner: Any, *, buffered: bool, vectorized: bool) -> None:

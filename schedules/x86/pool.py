@@ -28,9 +28,8 @@ from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
 from .anchored import Anchored, anchored, epilogue_packs, is_heavy, lower_anchored
-from .conv_nest import UNROLLED_TILES
 from .conv_shape import ConvShape, channel_block, guards
-from .moves import PASS_CONFIG, vectorize_last
+from .moves import PASS_CONFIG, partition_columns, vectorize_last
 from .ranked import Ranked
 from .tails import split_tails
 from .tiles import Machine, balance, chunks, rounds
@@ -257,10 +256,7 @@ def schedule(sch: Any, config: PoolConfig, p: Problem) -> None:
     # Rows are cut among the threads first: each finds those that it has just computed in its cache.
     sch.reorder(n, h, block, strip, kh, kw, col, lane)
     sch.parallel(sch.fuse(n, h, block))
-    if sch.get(strip).extent.value <= UNROLLED_TILES:
-        sch.unroll(strip)
-    else:
-        sch.annotate(strip, "pragma_loop_partition_hint", True)
+    partition_columns(sch, strip)
     if p.taps <= MOST_TAPS:
         sch.unroll(kh)
         sch.unroll(kw)
