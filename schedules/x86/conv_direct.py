@@ -7,12 +7,12 @@ loop is partitioned where the guard can fail, so that whole tiles inside the ima
 Inputs are read by their logical index in whatever layout they stand, as scalars that are
 broadcast. A plain output is stored through a small transposing buffer.
 
-Where the weights of a panel (`vectors` blocks of features) do not stay in the first-level cache,
-the channels are cut in chunks that do, and each chunk is used for a band of tiles before the next:
-partial sums of the band wait in memory, a load and a store for every few hundred multiply-adds.
-Meanwhile the next chunk is prefetched, so weights that come from the third-level cache or from
-memory are read once and behind the arithmetic. Pointwise convolutions also prefetch the pixels of
-the next tile (`prefetch_next_pixels`).
+Where the weights of a panel (`vectors` blocks of features) do not stay in the first-level cache, or
+are used for few pixels, the channels are cut in chunks that stay there, and each chunk is used for
+a band of tiles before the next: partial sums of the band wait in memory, a load and a store for
+every few hundred multiply-adds. Meanwhile the next chunk is prefetched, so weights that come from
+the third-level cache or from memory are read once and behind the arithmetic. Pointwise convolutions
+also prefetch the pixels of the next tile (`prefetch_next_pixels`).
 
 A prologue (batch norm and relu in front, over a concat) is computed for a band of pixels, all
 channels, and read by all panels. Of an image that comes from the third-level cache a band is a tile

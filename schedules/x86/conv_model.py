@@ -61,7 +61,7 @@ class DirectConfig(Knobs):
             channels of a group. 0: all of them, and no partial sums in memory.
         band: Tiles (rows of tiles, if the image is not a row of pixels) of one parallel task.
         order: Which loop is outermost, `features` (weights are read once, the image often) or
-            `pixels` (the other way around).
+            `pixels` (the other way around; always so where bands compute a prologue).
     """
 
     vectors: int = knob(2, choices=(1, 2, 3, 4))
@@ -114,7 +114,7 @@ def _vectors(p: Problem) -> Iterator[int]:
 
 
 def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
-    """The most channels whose weights take half of the first-level cache at most.
+    """The most channels, short of all, whose weights take half of the first-level cache at most.
 
     Pixels, partial sums and outputs stream through the rest; with three quarters, tiles of few
     pixels lost 12 % (32 of 48 KB). The least chunk may take all of it; beyond, prefetching the next
@@ -123,7 +123,8 @@ def chunk_channels(p: Problem, vectors: int, inner: int) -> int:
     A chunk of two steps is left out where registers are few: LLVM unrolls it, and then loads
     weights so far ahead that it spills (336 times in 3x3 of 4 x 2: half the speed).
 
-    0 if that is all of them, or if none fits: then nothing is cut.
+    0 if none fit: then nothing is cut. Weights that all fit may be cut too: the next chunk is
+    prefetched, which pays where they come from memory and there are few pixels.
     """
     step = vectors * p.lanes * math.prod(p.shape.kernel) * 4
     counts = [n for n in range(inner, p.shape.channels, inner) if p.shape.channels % n == 0]
