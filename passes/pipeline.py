@@ -14,6 +14,7 @@ from .base import Pass
 from .canonicalize import Canonicalize
 from .cse import Cse
 from .dead_code import DeadCode
+from .expand_conv_transpose import ExpandConvTranspose
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_scales import FoldScales
@@ -91,6 +92,7 @@ def _fused(io_layout: str, attention: Sequence[Pass]) -> list[Pass]:
         FoldScales(),
         FoldTransposes(),
         FoldBatchNorm(),
+        ExpandConvTranspose(),
         Canonicalize(),
         FoldConstants(),
         Cse(),

@@ -11,6 +11,7 @@ from .base import Pass
 from .canonicalize import Canonicalize
 from .cse import Cse
 from .dead_code import DeadCode
+from .expand_conv_transpose import ExpandConvTranspose
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_scales import FoldScales
@@ -38,6 +39,7 @@ PASSES: tuple[type[Pass], ...] = (
     FoldScales,
     FoldTransposes,
     FoldBatchNorm,
+    ExpandConvTranspose,
     IoLayout,
     FuseConv,
     FuseAttention,
