@@ -174,7 +174,7 @@ def hold_against_target(model: dict[str, Any], run: dict[str, Any]) -> None:
     limits = (run["peak_gflops"], run["bandwidth_gbs"], run["last_level_cache"])
     model["floor_ms"] = floor_seconds(work, *limits) * 1e3
     runners = model["runners"]
-    rivals = [f["min_ms"] for name, f in runners.items() if not name.startswith("leip")]
+    rivals = verdicts.of_peers(runners, "min_ms")
     if rivals:
         model["target_ms"] = verdicts.target(min(rivals), model["floor_ms"])
     for figure in runners.values():

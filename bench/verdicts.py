@@ -58,6 +58,11 @@ def target(best_peer: float, least: float) -> float:
     return min(best_peer, max(PEER_SHARE * best_peer, least / PEAK_SHARE))
 
 
+def of_peers(runners: Mapping[str, Any], key: str) -> list[float]:
+    """A figure of every runner that is none of leip's."""
+    return [figures[key] for name, figures in runners.items() if not name.startswith("leip")]
+
+
 def geometric_mean(values: Sequence[float]) -> float:
     """Of positive values; NaN of none."""
     return math.exp(statistics.fmean(math.log(value) for value in values)) if values else math.nan
@@ -83,7 +88,7 @@ def mean_of_targets_of_equals(run: Run, level: int = 3) -> list[Verdict]:
     vectors: OpenVINO's transformers call a library of products that asks the CPU alone.
     """
     equal = {
-        name: max(_peers(model, "of_peak"), default=0.0) <= 1.0 + NOISE
+        name: max(of_peers(model["runners"], "of_peak"), default=0.0) <= 1.0 + NOISE
         for name, model in run["models"].items()
     }
     if all(equal.values()):
@@ -157,11 +162,6 @@ def noise_of(run: Run) -> float:
 def all_met(found: Iterable[Verdict]) -> bool:
     """Whether no bar is missed."""
     return all(verdict.met for verdict in found)
-
-
-def _peers(model: Mapping[str, Any], key: str) -> list[float]:
-    """A figure of every runner that is none of leip's."""
-    return [one[key] for name, one in model["runners"].items() if not name.startswith("leip")]
 
 
 def _of(run: Run, level: int, key: str) -> dict[str, float]:

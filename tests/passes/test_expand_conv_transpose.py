@@ -13,15 +13,6 @@ from leip.ir.ops.conv import ConvTransposeAttrs, conv_transpose_output
 SPEC = "expand-conv-transpose"
 
 
-def transposed(attrs: str, x: str, w: str, result: str) -> str:
-    return graph(
-        f"%x: f32[{x}]",
-        f"""%w = constant {{value=random(0)}} : f32[{w}]
-        %y = conv_transpose(%x, %w) {attrs} : f32[{result}]
-        return %y""",
-    )
-
-
 def test_fires_for_a_window_as_wide_as_its_stride_is_a_pointwise_convolution(check_pass):
     before = graph(
         "%x: f32[1,1,3,3]",
@@ -87,17 +78,17 @@ def test_fires_for_any_geometry(axes: list[tuple[int, ...]], groups: int, batch:
     """Per axis: size, kernel, stride, pads at both ends, output padding."""
     size, kernel, strides, begin, end, extra = map(list, zip(*axes, strict=True))
     assume(all(more < stride for more, stride in zip(extra, strides, strict=True)))
-    ones = (1,) * len(axes)
-    attrs = ConvTransposeAttrs(
-        tuple(strides), (*begin, *end), ones, groups, tuple(extra)
-    )  # fmt: skip
+    ones = [1] * len(axes)
+    pads = begin + end
+    attrs = ConvTransposeAttrs(*map(tuple, (strides, pads, ones)), groups, tuple(extra))
     assume(min(conv_transpose_output(attrs, size, kernel)) >= 1)
+    x, w = [batch, 2 * groups, *size], [2 * groups, 3, *kernel]
+    geometry = f"strides={strides}, pads={pads}, dilations={ones}"
     text = graph(
-        f"%x: f32[{','.join(map(str, [batch, 2 * groups, *size]))}]",
-        f"""%w = constant {{value=random(0)}} : f32[{",".join(map(str, [2 * groups, 3, *kernel]))}]
-        %y = conv_transpose(%x, %w) {{strides={strides}, pads={begin + end},
-        dilations={list(ones)}, groups={groups}, output_padding={extra}}}
-        return %y""".replace("},\n        ", "}, ").replace(",\n        dil", ", dil"),
+        f"%x: f32{x}",
+        f"""%w = constant {{value=random(0)}} : f32{w}
+        %y = conv_transpose(%x, %w) {{{geometry}, groups={groups}, output_padding={extra}}}
+        return %y""",
     )
     source = parse_graph(text)
     result = run_pass(SPEC, source.copy()).graph

@@ -24,7 +24,8 @@ PLAIN = (
 FUSED = (
     "canonicalize,fold-constants,canonicalize,cse,recognize-norms,recognize-activations,"
     "fold-scales,fold-transposes,fold-batch-norm,expand-conv-transpose,"
-    "canonicalize,fold-constants,cse,dead-code,io-layout,fuse-conv,fuse-matmul,fuse-reductions,fuse-elementwise,wrap-kernels"
+    "canonicalize,fold-constants,cse,dead-code,io-layout,"
+    "fuse-conv,fuse-matmul,fuse-reductions,fuse-elementwise,wrap-kernels"
 )
 X86 = FUSED.replace("fuse-conv,", "fuse-conv,fuse-attention,")
 
