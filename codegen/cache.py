@@ -184,7 +184,8 @@ def source_hash() -> str:
     """Hash of the sources that a kernel's code depends on: templates, computes, code generation."""
     root = Path(__file__).parent.parent
     files = [*sorted((root / "schedules").rglob("*.py"))]
-    files += [root / "codegen" / name for name in ("kernel_object.py", "resolver.py", "cpus.py")]
+    own = ("kernel_worker.py", "kernel_object.py", "lowering.py", "resolver.py", "cpus.py")
+    files += [root / "codegen" / name for name in own]
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.relative_to(root).as_posix().encode())
