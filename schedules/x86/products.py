@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tvm import ir as tvm_ir
 from tvm import s_tir, te, tirx
 
 from ...ir.graph import Node
 from ..rewrite import with_block_body, with_loop_body
 from ..view import View, bounded, scope, simplify
 from .anchored import Anchored
+from .stores import element_region
 from .tiles import Machine, chunks, rounds
 
 __all__ = [
@@ -81,6 +81,11 @@ class Tiles:
         step = self.tile * self.band
         height = rounds(self.rows, step) * step
         return (math.prod(self.batch), self.panels, height, self.vectors, self.lanes)
+
+    @property
+    def divide(self) -> bool:
+        """Whether no tile is moved back."""
+        return self.shape[2] == self.rows and self.panels * self.width == self.cols
 
     def row(self, row: Any) -> Any:
         """Where a row of the tiles really stands."""
@@ -191,22 +196,24 @@ class _Store:
             sizes = [(v.var, int(v.dom.extent)) for v in stmt.block.iter_vars]
             with bounded(sizes):
                 body = self._rewrite(stmt.block.body)
-            writes = [self._region(region) for region in stmt.block.writes]
+                writes = [self._region(region) for region in stmt.block.writes]
             block = with_block_body(stmt.block, body, writes)
             return s_tir.SBlockRealize(list(stmt.iter_values), stmt.predicate, block)
         if isinstance(stmt, tirx.BufferStore) and stmt.buffer.same_as(self.flat):
-            missing = len(self.tiles.shape) - len(stmt.indices)
-            index = self.tiles.index([*[0] * missing, *stmt.indices])
-            for node in self.parts.movement:
-                index = _moved(node, index)
-            return tirx.BufferStore(self.output, stmt.value, [simplify(i) for i in index])
+            return tirx.BufferStore(self.output, stmt.value, self._place(stmt.indices))
         return stmt
+
+    def _place(self, at: Sequence[Any]) -> list[Any]:
+        missing = len(self.tiles.shape) - len(at)
+        index = self.tiles.index([*[0] * missing, *at])
+        for node in self.parts.movement:
+            index = _moved(node, index)
+        return [simplify(i) for i in index]
 
     def _region(self, region: Any) -> Any:
         if not region.source.same_as(self.flat):
             return region
-        whole = [tvm_ir.Range(0, size) for size in self.parts.output.shape]
-        return tirx.BufferRegion(self.output, whole)
+        return element_region(self.output, self._place([axis.min for axis in region.region]))
 
 
 def _moved(node: Node, index: Sequence[Any]) -> list[Any]:

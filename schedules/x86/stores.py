@@ -10,7 +10,7 @@ from tvm import s_tir, tirx
 
 from ..rewrite import with_block_body, with_loop_body
 
-__all__ = ["Place", "store_at"]
+__all__ = ["Place", "element_region", "store_at"]
 
 # Indices of the stage → (indices into the output, conditions under which there is such an element).
 Place = Callable[[list[Any]], tuple[list[Any], list[Any]]]
@@ -62,6 +62,10 @@ class _Stores:
     def _region(self, region: Any) -> Any:
         if not region.source.same_as(self.wide):
             return region
-        return tirx.BufferRegion(
-            self.output, [tvm_ir.Range(0, int(size)) for size in self.output.shape]
-        )
+        indices, _ = self.place([axis.min for axis in region.region])
+        return element_region(self.output, indices)
+
+
+def element_region(buffer: Any, indices: Sequence[Any]) -> Any:
+    """The region of one element."""
+    return tirx.BufferRegion(buffer, [tvm_ir.Range.from_min_extent(i, 1) for i in indices])
