@@ -192,6 +192,16 @@ class Template(ABC):
         """Packings of constant operands by position among the body's inputs."""
         return {}
 
+    def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
+        """Positions of operands whose memory the result may take, if nobody reads them later.
+
+        Among those of `in_place.same_elements`. One counts as long as every element of it is read
+        by whoever writes this element of the result, before that, and none is written twice: no
+        tiles that overlap, no stage that reads it before others have written. The code is held
+        against it (`in_place.objection`).
+        """
+        return ()
+
     @abstractmethod
     def build(self, task: Task, config: Knobs) -> Lowered:
         """Compute and schedule. Raises InvalidConfig if the point is not legal."""

@@ -43,6 +43,7 @@ from tvm import s_tir
 
 from ...ir.dtypes import DType
 from ..common import workspace_bytes
+from ..in_place import same_elements
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, require
 from .anchored import anchored, epilogue_packs
@@ -119,6 +120,13 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
         assert isinstance(config, DirectConfig)
         return packs_of(problem_of(anchored(task, "conv")), config)
 
+    def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
+        assert isinstance(config, DirectConfig)
+        operands = same_elements(task)
+        p = problem(task)
+        # a row of pixels that tiles do not divide has its last tile moved back
+        return operands if p.row is None or divides(p.row.pixels, config) else ()
+
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, DirectConfig)
         p = problem(task)
@@ -148,6 +156,11 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
                 lambda update, pixel: following_pixel(p, config, update, pixel),
             )
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
+
+
+def divides(pixels: int, config: DirectConfig) -> bool:
+    """Whether a row of pixels is whole bands of tiles."""
+    return pixels % (config.cols * config.band) == 0
 
 
 def prefetches_pixels(p: Problem) -> bool:

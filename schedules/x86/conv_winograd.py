@@ -46,6 +46,7 @@ from tvm import s_tir, te, tirx
 from ...ir import levels
 from ..common import workspace_bytes
 from ..context import Context
+from ..in_place import same_elements
 from ..points import thinned
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, require
@@ -128,6 +129,9 @@ class ConvWinograd(Ranked[Problem, WinogradConfig]):
         pack = winograd_pack(config.m, p.shape, (groups, config.group, config.vectors, p.lanes))
         packs[p.parts.weight_position] = pack
         return packs
+
+    def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
+        return same_elements(task)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, WinogradConfig)

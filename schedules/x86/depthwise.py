@@ -26,6 +26,7 @@ from tvm import s_tir, te, tirx
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..common import workspace_bytes
+from ..in_place import same_elements
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, const, guarded, materialise
@@ -140,6 +141,9 @@ class DepthwiseBlocked(Ranked[Problem, DepthwiseConfig]):
         packs = epilogue_packs(p.parts)
         packs[p.parts.weight_position] = filter_pack(p)
         return packs
+
+    def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
+        return same_elements(task)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, DepthwiseConfig)

@@ -32,6 +32,7 @@ from tvm import s_tir, te
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..common import workspace_bytes
+from ..in_place import same_elements
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, materialise
@@ -201,6 +202,10 @@ class MatmulPacked(Ranked[Problem, MatmulConfig]):
         packs = epilogue_packs(p.parts)
         packs[p.parts.weight_position] = panel_pack(p, config)
         return packs
+
+    def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
+        assert isinstance(config, MatmulConfig)
+        return same_elements(task) if problem(task).tiles(config).divide else ()
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, MatmulConfig)

@@ -38,6 +38,7 @@ from typing import Any
 from ...ir.dtypes import DType
 from ...ir.op import Pattern
 from .. import common
+from ..in_place import same_elements
 from ..lower import channel_packs, lower_body
 from ..task import Task
 from ..template import Knobs, Lowered, Pack, Template, knob, require
@@ -87,6 +88,12 @@ class PointwiseTemplate(Template):
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         return channel_packs(task)
+
+    def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
+        operands = same_elements(task)
+        # long expressions are cut into stages, each of which may read the operand
+        one_stage = operands and not lower_body(task, copy_outputs=False).stages
+        return operands if one_stage else ()
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, PointwiseConfig)

@@ -20,8 +20,9 @@ from leip.ir import Graph, Layout, TensorType, Value
 from leip.ir.dtypes import DType
 from leip.ir.interpreter import run_region
 from leip.ir.target import Target
+from leip.schedules.in_place import prepare
 from leip.schedules.task import Task
-from leip.schedules.template import Knobs, Lowered, Template
+from leip.schedules.template import Knobs, Template
 
 os.environ.setdefault("TVM_NUM_THREADS", "2")
 
@@ -132,9 +133,19 @@ class Kernel:
         return [to_tvm(array) for array in stored]
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Logical outputs for logical inputs. Fails if a pad lane is not zero."""
+        """Logical outputs for logical inputs. Fails if a pad lane is not zero.
+
+        Fails too if another result is left where an operand stands whose memory it may take.
+        """
         arguments = self.arguments(arrays)
         self.function(*arguments)
+        for position in self.template.in_place(self.task, self.config):
+            shared = self.arguments(arrays)
+            shared[-1] = shared[position]
+            self.function(*shared)
+            dtype = self.task.body.outputs[0].dtype
+            results = [from_tvm(tensor, dtype).tobytes() for tensor in (shared[-1], arguments[-1])]
+            assert results[0] == results[1], f"not in place of {position}"
         outputs = []
         for value, tensor in zip(
             self.task.body.outputs, arguments[len(self.task.body.inputs) :], strict=True
@@ -191,7 +202,9 @@ def build(
     for index, task in enumerate(tasks):
         template.check(task)
         config = (configs[index] if index < len(configs) else None) or template.default(task)
-        lowered: Lowered = template.build(task, config)
+        positions = template.in_place(task, config)
+        lowered, held = prepare(template.build(task, config), positions)
+        assert held == positions, "the code is not what the template says"
         functions[f"f{index}"] = lowered.functions[0].with_attr("global_symbol", f"f{index}")
         pass_config.update(lowered.pass_config)
         settings.append(config)

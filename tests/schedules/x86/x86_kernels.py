@@ -20,6 +20,7 @@ from leip.ir.ops.reshape import ReshapeAttrs
 from leip.ir.ops.transpose import TransposeAttrs
 from leip.ir.target import Caches, Target
 from leip.ir.types import TensorType
+from leip.schedules.in_place import prepare
 from leip.schedules.task import Task
 from leip.schedules.template import Knobs, Template
 
@@ -57,7 +58,9 @@ def compile_task(task: Task, template: Template, config: Knobs | None = None) ->
     import tvm
 
     config = template.default(task) if config is None else config
-    lowered = template.build(task, config)
+    positions = template.in_place(task, config)
+    lowered, held = prepare(template.build(task, config), positions)
+    assert held == positions, "the code is not what the template says"
     target = {"kind": "llvm", "mcpu": task.target.cpu, "mtriple": "x86_64-linux-gnu"}
     module = tvm.IRModule({"main": lowered.functions[0]})
     with tvm.transform.PassContext(config=dict(lowered.pass_config)):
@@ -104,13 +107,21 @@ def bind_arrays(
 def run_task(
     task: Task, template: Template, config: Knobs | None = None, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(got, expected), both logical; fails if a pad lane of the output is not zero."""
+    """(got, expected), both logical; fails if a pad lane of the output is not zero.
+
+    Fails too if another result is left where an operand stands whose memory it may take.
+    """
     library, config = compile_task(task, template, config)
     feeds = random_feeds(task, seed)
     tensors = bind_arrays(task, template, config, feeds)
     library["main"](*tensors)
     value = task.body.outputs[0]
     stored = tensors[-1].numpy()
+    for position in template.in_place(task, config):
+        shared = bind_arrays(task, template, config, feeds)
+        shared[-1] = shared[position]
+        library["main"](*shared)
+        assert shared[-1].numpy().tobytes() == stored.tobytes(), f"not in place of {position}"
     got = stored
     if value.layout is not None:
         got = value.layout.to_logical(stored, value.shape)
