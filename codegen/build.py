@@ -291,6 +291,7 @@ def _plan_kernel(kernel: ChosenKernel, built: KernelObject) -> Kernel:
         packs=kernel.packs,
         workspace=built.workspace,
         flops=kernel.task.flops,
+        in_place=built.in_place,
     )
 
 

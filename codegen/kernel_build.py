@@ -66,11 +66,20 @@ class Request:
 
 @dataclass(frozen=True)
 class KernelObject:
-    """A built kernel: its symbol, object file, and temporary bytes per thread."""
+    """A built kernel.
+
+    Attributes:
+        symbol: Its name.
+        data: Its object file.
+        workspace: Temporary bytes per thread.
+        in_place: Positions of operands whose memory its result may take.
+        cached: Whether it came out of the cache.
+    """
 
     symbol: str
     data: bytes
     workspace: int
+    in_place: tuple[int, ...]
     cached: bool
 
 
@@ -277,7 +286,10 @@ def build_kernels(
         entry = cache.get(_cache_key(cache, key)) if cache is not None else None
         if entry is not None:
             facts: dict[str, Any] = entry.facts
-            objects[key] = KernelObject(facts["symbol"], entry.data, facts["workspace"], True)
+            in_place = tuple(facts["in_place"])
+            objects[key] = KernelObject(
+                facts["symbol"], entry.data, facts["workspace"], in_place, cached=True
+            )
     missing = [key for key in wanted if key not in objects]
     # the longest first, so that no worker is left alone with one at the end
     missing.sort(key=lambda key: (-wanted[key].task.flops, -len(wanted[key].task.text), key))
@@ -292,9 +304,10 @@ def build_kernels(
 
     def done(index: int, built: Built) -> None:
         key, symbol = missing[index], jobs[index].symbol
-        objects[key] = KernelObject(symbol, built.data, built.workspace, False)
+        workspace, in_place = built.workspace, built.in_place
+        objects[key] = KernelObject(symbol, built.data, workspace, in_place, cached=False)
         if cache is not None:
-            facts = {"symbol": symbol, "workspace": built.workspace}
+            facts = {"symbol": symbol, "workspace": workspace, "in_place": in_place}
             cache.put(_cache_key(cache, key), built.data, facts)
         if progress is not None:
             progress(len(objects), total)

@@ -33,11 +33,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Built:
-    """An object file; `workspace` is the upper bound of temporary bytes per thread."""
+    """An object file.
+
+    Attributes:
+        data: Its bytes.
+        workspace: Upper bound of temporary bytes per thread.
+        seconds: What it took.
+        in_place: Positions of operands whose memory its result may take.
+    """
 
     data: bytes
     workspace: int
     seconds: float = 0.0
+    in_place: tuple[int, ...] = ()
 
 
 ADDRESSES = 4 << 30  # bytes that libraries reserve, most of them never used
@@ -94,6 +102,7 @@ def parsed(job: Job) -> tuple[Task, Template, Knobs]:
 
 
 def _build(job: Job) -> Built:
+    from ..schedules.in_place import prepare
     from .kernel_object import compile_lowered
     from .resolver import tvm_target
 
@@ -101,8 +110,9 @@ def _build(job: Job) -> Built:
     task, template, config = parsed(job)
     with tvm_target(task.target):
         lowered = template.build(task, config)
+        lowered, in_place = prepare(lowered, template.in_place(task, config))
     data = compile_lowered(lowered, job.symbol, task.target, task.level)
-    return Built(data, lowered.workspace, time.perf_counter() - start)
+    return Built(data, lowered.workspace, time.perf_counter() - start, in_place)
 
 
 def _limit_memory() -> None:

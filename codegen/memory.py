@@ -1,8 +1,9 @@
 """Placing buffers in one arena by their lifetimes.
 
 A buffer is alive from the step that writes it to the last step that reads it. Buffers that are
-alive at the same step get disjoint places. Loads that follow stores to the same address modulo 4 KB
-wait for them, so the buffers of one step are moved apart where that costs nothing.
+alive at the same step get disjoint places; values that share one (`sharing.py`) are one buffer
+here. Loads that follow stores to the same address modulo 4 KB wait for them, so the buffers of one
+step are moved apart where that costs nothing.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ..schedules.template import Pack
 from . import memory
 from .constants import WeightStore, stored_type
 from .memory import Lifetime
+from .sharing import find_shared
 from .views import Views, find_views
 
 __all__ = ["Argument", "Buffer", "Io", "Kernel", "Place", "Plan", "Step", "is_serial", "make_plan"]
@@ -46,6 +48,7 @@ class Kernel:
         packs: Packings by operand.
         workspace: Temporary bytes per thread.
         flops: Operations of one call.
+        in_place: Positions of operands whose memory its result may take.
     """
 
     node: Node
@@ -56,6 +59,7 @@ class Kernel:
     packs: Mapping[int, Pack]
     workspace: int
     flops: int
+    in_place: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,37 +202,48 @@ class _Planner:
         return len(self.buffers) - 1
 
     def _place_arena(self, copies: Sequence[tuple[int, Value]]) -> int:
-        values: list[Value] = []  # those that live in the arena, in the order of their writing
+        lives, used = self._lifetimes(copies)
+        operands = {node: kernel.in_place for node, kernel in self.kernels.items()}
+        homes = find_shared(self.order, operands, self.views, lives)
+        groups: dict[Value, list[Value]] = {}  # what stands in one place, one after the other
+        for value in lives:
+            groups.setdefault(homes.get(value, value), []).append(value)
+        numbers = {value: n for n, group in enumerate(groups.values()) for value in group}
+        lifetimes = [
+            dataclasses.replace(lives[home], last=max(lives[value].last for value in group))
+            for home, group in groups.items()
+        ]
+        mates: dict[int, list[int]] = {n: [] for n in range(len(groups))}
+        for value in lives:  # readers of a value are mates of what they write
+            for other in used[lives[value].first]:
+                pair = numbers[value], numbers[other]
+                for left, right in (pair, pair[::-1]):
+                    if left != right and right not in mates[left]:
+                        mates[left].append(right)
+        placement = memory.place(lifetimes, mates)
+        for group, offset in zip(groups.values(), placement.offsets):
+            buffer = self._buffer(Place.ARENA, group[0].type.nbytes, offset=offset)
+            self.of_root.update((value, buffer) for value in group)
+        return placement.total
+
+    def _lifetimes(
+        self, copies: Sequence[tuple[int, Value]]
+    ) -> tuple[dict[Value, Lifetime], list[list[Value]]]:
+        """Of what lives in the arena, in the order of its writing; and what each step uses."""
         first: dict[Value, int] = {}
         last: dict[Value, int] = {}
-        used: list[list[Value]] = []  # by step
+        used: list[list[Value]] = []
         for at, node in enumerate(self.order):
             made = [self.views.root(value) for value in node.outputs]
-            for value in dict.fromkeys(made):
-                if value not in self.of_root and value not in first:
-                    values.append(value)
-                    first[value] = last[value] = at
+            first.update((v, at) for v in made if v not in self.of_root and v not in first)
             touched = [*(self.views.root(value) for value in node.inputs), *made]
             used.append([value for value in dict.fromkeys(touched) if value in first])
             last.update((value, at) for value in used[-1])
         for number, (_, value) in enumerate(copies):
             if self.views.root(value) in first:
                 last[self.views.root(value)] = len(self.order) + number
-        numbers = {value: index for index, value in enumerate(values)}
-        lifetimes = [Lifetime(v.type.nbytes, first[v], last[v]) for v in values]
-        mates = {
-            numbers[value]: [numbers[other] for other in used[first[value]] if other is not value]
-            for value in values
-        }
-        # readers of a value are mates of what they write, and so the other way round
-        for value in values:
-            for other in mates[numbers[value]]:
-                if numbers[value] not in mates[other]:
-                    mates[other].append(numbers[value])
-        placement = memory.place(lifetimes, mates)
-        for value, offset in zip(values, placement.offsets):
-            self.of_root[value] = self._buffer(Place.ARENA, value.type.nbytes, offset=offset)
-        return placement.total
+        lives = {value: Lifetime(value.type.nbytes, at, last[value]) for value, at in first.items()}
+        return lives, used
 
     def _place_weights(self, copies: Sequence[tuple[int, Value]]) -> None:
         """What every inference reads whole, then tables of which it picks rows (see plan.h)."""

@@ -219,6 +219,26 @@ def resnet50(size: int = 224, classes: int = 1000) -> onnx.ModelProto:
     )
 
 
+def residual(size: int, width: int = 32) -> onnx.ModelProto:
+    """A stem, then residual blocks of one 1x1 and of one 3x3 convolution, and a long sum."""
+    b = Builder("residual")
+
+    def unit(x: str, channels: tuple[int, int], kernel: int) -> str:
+        y = b.conv(x, channels, kernel, pad=kernel // 2, gain=1.0)
+        return b.batch_norm(y, channels[1])
+
+    x = stem = b.node("Relu", unit("image", (3, width), 3))
+    for kernel in (1, 3, 1):
+        y = b.node("Relu", unit(x, (width, 2 * width), 1))
+        x = b.node("Relu", b.node("Add", unit(y, (2 * width, width), kernel), x))
+    x = b.node("Add", b.node("Sigmoid", x), stem)
+    x = b.node("GlobalAveragePool", x)
+    return b.finish(
+        [("image", TensorProto.FLOAT, [1, 3, size, size])],
+        [(x, "y", TensorProto.FLOAT, [1, width, 1, 1])],
+    )
+
+
 def bert(
     layers: int = 2,
     sequence: int = 128,
