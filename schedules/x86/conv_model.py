@@ -12,6 +12,7 @@ from .conv_shape import ConvShape, channel_block
 from .tiles import (
     L3_BYTES_PER_CYCLE,
     LINE,
+    NARROW_L3_BYTES_PER_CYCLE,
     PREFETCHED,
     REMOTE_BYTES_PER_CYCLE,
     SUM_CYCLES,
@@ -42,6 +43,10 @@ FEW_REGISTERS = 16
 # took 12 % longer in two chunks than whole on a Zen 5, 160 to 960 at 7 x 7 (they do) 7 % less.
 NARROW_SUM_CYCLES, NARROW_SUM_CYCLES_FROM_L2 = 1.5, 5.0
 NARROW_WAITED = 1.0
+# Share by which a step takes longer where a band with a prologue has many tiles: the pixels of one
+# stand in memory as they are read, those of several have the other tiles' in between (2 tiles 1.5 %
+# more a tile, 3 to 6 tiles 3 %, for 128 channels as for 1024; AVX2 code on a Zen 5).
+APART = 0.035
 ELEMENT_CYCLES = 1.5  # of an element of a plain output
 PROLOGUE_CYCLES = 4.0  # of a vector that a band's prologue computes
 FEW_TILES = 4  # of a band; so many may be fewer than a 64th of the image
@@ -150,6 +155,11 @@ def has_prologue_in_bands(p: Problem) -> bool:
     return bool(p.parts.prologue) and p.row is not None
 
 
+def in_narrow_bands(p: Problem) -> bool:
+    """Whether bands compute a prologue, in code without FMAs that take broadcasts (AVX2)."""
+    return has_prologue_in_bands(p) and not p.machine.broadcast_operand
+
+
 def bands(p: Problem, vectors: int, rows: int, cols: int, chunk: int) -> list[int]:
     """Tiles that may make up a band: what it holds in between stays in the second-level cache."""
     prologue = has_prologue_in_bands(p)
@@ -226,7 +236,8 @@ def cost(p: Problem, config: DirectConfig, threads: int) -> float:
     if order == "features":
         again = machine.stream_cycles(image, grid.panels - 1)
     else:
-        again = machine.stream_cycles(weights, visits - 1)
+        rate = NARROW_L3_BYTES_PER_CYCLE if in_narrow_bands(p) else L3_BYTES_PER_CYCLE
+        again = machine.stream_cycles(weights, visits - 1, rate)
     body += threads * shared_cycles(image, weights, order, threads)
     waits = waits_for_weights(weights, waited_share(p, config), visits if config.chunk else 0)
     return (overlapped(body, again) + waits) * balance(tasks, threads)
@@ -237,7 +248,10 @@ def tile_cycles(p: Problem, config: DirectConfig) -> float:
     shape, vectors, points = p.shape, config.vectors, config.rows * config.cols
     kept = 1.0 if config.rows > 1 else kept_share(shape)
     near = used_weights(p, config) <= p.machine.l1 // 2
-    step = p.machine.step_cycles(vectors, points, near)
+    chained = in_narrow_bands(p)
+    step = p.machine.step_cycles(vectors, points, near, chained=chained)
+    if chained:
+        step *= 1 + APART * (1 - 1 / config.band)
     finish = finish_cycles(p, vectors, points)
     if config.chunk:
         finish += sum_cycles(p, config) * points * vectors * (shape.channels // config.chunk)

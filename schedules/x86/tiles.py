@@ -23,6 +23,7 @@ __all__ = [
     "LINE",
     "MEMORY_BYTES_PER_CYCLE",
     "NARROW",
+    "NARROW_L3_BYTES_PER_CYCLE",
     "PREFETCHED",
     "REMOTE_BYTES_PER_CYCLE",
     "SPILL",
@@ -47,6 +48,7 @@ BROADCAST = 1.25  # of a vector load: scalars a few lines apart meet in one bank
 MOVED = 4  # registers more for a tile of one vector, if its broadcasts are not operands
 L2_BYTES_PER_CYCLE = 20.0  # sustained; the peak of 32-64 is not reached with many streams
 L3_BYTES_PER_CYCLE = 8.0  # sustained by one core
+NARROW_L3_BYTES_PER_CYCLE = 20.0  # of cores without AVX-512; 25 by AVX2 loads of a Zen 5
 MEMORY_BYTES_PER_CYCLE = 3.0
 REMOTE_BYTES_PER_CYCLE = 16.0  # lines that another core has changed, read by one core
 # Weights that a kernel reads first from beyond the second-level cache: the share of the time from
@@ -56,6 +58,7 @@ WAITED_AGAIN = 0.25  # of the time from the second level, for weights that a lat
 NARROW = 1.1  # time of the same arithmetic in twice as many instructions of half the lanes
 SPILL = 2.0  # more cost of a tile that needs twice the registers, for searches, which see such too
 NOT_HIDDEN = 1 / 16  # of the time of a stream: arithmetic in front of it does not hide that much
+CHAINED = 4  # how sharply multiply-adds and their latency limit a step together
 LOOP_CYCLES = 0.5  # loop control and address arithmetic of a step
 TILE_CYCLES = 10  # the same of a tile
 FINISH_CYCLES = 2.0  # of a vector of results: an epilogue of a few instructions, and its store
@@ -121,9 +124,14 @@ class Machine:
         return rounds(lines, sets) > self.l1 // PAGE
 
     def step_cycles(
-        self, vectors: int, points: int, weights_in_l1: bool, points_in_l1: bool = True
+        self,
+        vectors: int,
+        points: int,
+        weights_in_l1: bool,
+        points_in_l1: bool = True,
+        chained: bool = False,
     ) -> float:
-        """Cycles of one reduction step of a tile."""
+        """Cycles of one reduction step of a tile; `chained`: see `chain_cycles`."""
         work = vectors * points / self.ports
         loads = (vectors + points) / LOAD_PORTS
         if not self.broadcast_operand:
@@ -133,18 +141,34 @@ class Machine:
         stream = 0.0 if weights_in_l1 else vectors * self.lanes * 4 / L2_BYTES_PER_CYCLE
         if not points_in_l1:  # every scalar brings its line again
             stream += points * LINE / L2_BYTES_PER_CYCLE
+        if chained:
+            others = max(FMA_LATENCY, loads, stream) + LOOP_CYCLES
+            return max(self.chain_cycles(vectors, points), others)
         return max(work, FMA_LATENCY, loads, stream) + LOOP_CYCLES
+
+    def chain_cycles(self, vectors: int, points: int) -> float:
+        """Cycles of a step by its multiply-adds and their latency together.
+
+        Few registers hold few chains of multiply-adds, and the fewer there are beyond those that
+        hide the latency, the more often a port finds none that is ready: 8, 10 and 12 chains took
+        4.97, 5.39 and 6.14 cycles a step on a Zen 5, not 4.25, 5 and 6.
+        """
+        work = vectors * points / self.ports
+        return float((work**CHAINED + FMA_LATENCY**CHAINED) ** (1 / CHAINED))
 
     def finish_cycles(self, vectors: int, points: int) -> float:
         """Cycles from a tile's sums to its output: a burst that the store queue must take."""
         tile = vectors * points
         return FINISH_CYCLES * tile * (1 + tile / self.registers)
 
-    def stream_cycles(self, size: int, times: int) -> float:
-        """Cycles to read `size` bytes again `times` times, if they do not stay in L2."""
+    def stream_cycles(self, size: int, times: int, rate: float = L3_BYTES_PER_CYCLE) -> float:
+        """Cycles to read `size` bytes again `times` times, if they do not stay in L2.
+
+        `rate`: bytes a cycle from the third level, where they stay there.
+        """
         if size <= self.l2 // 2:
             return 0.0
-        return size * times / (L3_BYTES_PER_CYCLE if size <= self.l3 else MEMORY_BYTES_PER_CYCLE)
+        return size * times / (rate if size <= self.l3 else MEMORY_BYTES_PER_CYCLE)
 
 
 def waits_for_weights(size: int, share: float, visits: int) -> float:

@@ -13,6 +13,7 @@ from leip.schedules.template import InvalidConfig, NotApplicable
 from leip.schedules.x86.conv_direct import ConvDirect
 from leip.schedules.x86.conv_first import ConvFirst
 from leip.schedules.x86.depthwise import DepthwiseBlocked
+from leip.schedules.x86.tiles import Machine
 
 BLOCKS_OF_16 = TARGETS["znver4"]  # for what is only read, not run
 K3 = dict(kernel=(3, 3), pads=1)
@@ -168,6 +169,22 @@ def test_avx2_cuts_reductions_where_partial_sums_stay_in_the_first_level(
     target = TARGETS["avx2"]
     task = conv_task(channels, (size, size), features, (1, 1), blocks=(8, 8), target=target)
     assert bool(ConvDirect().default(task).chunk) == cut
+
+
+@pytest.mark.parametrize("channels", [288, 512, 1024])
+def test_avx2_takes_twelve_chains_behind_a_prologue_and_bands_of_one_tile(channels: int) -> None:
+    """Weights beyond the second level stream behind the arithmetic of such code."""
+    target = TARGETS["avx2"]
+    task = conv_task(channels, (14, 14), 128, (1, 1), blocks=(8, 8), prologue=True, target=target)
+    config = ConvDirect().default(task)
+    assert (config.vectors * config.cols, config.chunk, config.band) == (12, 0, 1)
+
+
+def test_more_chains_hide_more_of_the_latency() -> None:
+    machine = Machine.of(TARGETS["avx2"])
+    steps = [machine.chain_cycles(2, points) / (2 * points) for points in (3, 4, 5, 6)]
+    assert steps == sorted(steps, reverse=True)
+    assert all(step > 1 / machine.ports for step in steps)
 
 
 def test_window_rows_in_the_padding_are_skipped() -> None:
