@@ -30,7 +30,8 @@ def work_of(model: Path) -> list[Work]:
     from leip.driver.files import read_graph
     from leip.passes.manager import PassManager
 
-    graph = PassManager(make_pipeline(2, resolve_target("llvm"), None)).run(read_graph(model, {}))
+    steps = make_pipeline(2, resolve_target("llvm"), "", threads=1)
+    graph = PassManager(steps).run(read_graph(model, {}))
     work = []
     for kernel in graph.nodes():
         if kernel.op != "kernel":

@@ -24,7 +24,7 @@ from .compiling import compile_with, make_pipeline, open_cache
 from .digits import compile_and_read
 from .execution import benchmark, open_engine, run
 from .files import PathLike, read_graph, read_text, write_pool
-from .options import CompileOptions, Optimization, PassOptions, parse_optimization
+from .options import CompileOptions, Optimization, PassOptions, parse_optimization, usable_cpus
 from .reports import (
     CacheReport,
     CompileReport,
@@ -263,7 +263,7 @@ def _run_passes(
     if options.passes:
         steps = parse_pipeline(options.passes)
     else:
-        steps = make_pipeline(options.level, resolve(options.target), "")
+        steps = make_pipeline(options.level, resolve(options.target), "", usable_cpus())
     manager = PassManager(steps, verify_level=verify_level)
     graph = manager.run(graph)
     return graph, tuple(text for record in manager.records for text in record.refusals)

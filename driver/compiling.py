@@ -61,7 +61,7 @@ def compile_with(
             model = read_graph(options.input_path, options.input_shapes)
             check_limits(model)  # before passes and choices reason about such sizes
         with clock("passes"):
-            steps = make_pipeline(options.level, target, options.layout)
+            steps = make_pipeline(options.level, target, options.layout, options.usable_threads)
             manager = PassManager(steps, options.dump_ir, observer=_PassProgress(progress, steps))
             graph = manager.run(model.copy())
         build = _build_options(options, target, model, graph)
@@ -189,12 +189,22 @@ def _verify(
     return report.errors
 
 
-def make_pipeline(level: int, target: Target, layout: str) -> list[Pass]:
-    """The passes of a level; `layout` is that of image inputs and outputs, "" as in the model."""
+def make_pipeline(level: int, target: Target, layout: str, threads: int) -> list[Pass]:
+    """The passes of a level, layouts chosen by what the templates' models say of each kernel.
+
+    Args:
+        level: Optimization level 1-4.
+        target: What the kernels run on.
+        layout: Of image inputs and outputs; "" as in the model.
+        threads: Threads that share the kernels.
+    """
+    from ..ir.dtypes import DType
     from ..ir.layout import Layout
     from ..passes import pipeline
+    from .layout_cost import TemplateCost
 
-    return pipeline(level, target, Layout.parse(layout) if layout else None)
+    cost = TemplateCost(target.lanes(DType.F32), target, threads, level)
+    return pipeline(level, target, Layout.parse(layout) if layout else None, cost)
 
 
 def _check_runs_here(target: Target) -> None:

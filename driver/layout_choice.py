@@ -23,6 +23,7 @@ from ..search.layouts import (
 from ..search.measurer import Measurer, Trial
 from ..search.record import LayoutChoice, Status, TransformTime, now
 from ..search.sources import source_of
+from .layout_cost import TemplateCost
 from .recorder import Recorder
 from .tuning import Job, Kernel, kernels_of
 
@@ -74,11 +75,10 @@ class _Choice:
         self._measure_defaults(new)
         self.known.clear()
         self._measure_transforms(graph)  # or they would count as modelled, the others' as measured
-        usual = total_seconds(graph, MeasuredCost(lanes, self.seconds, [graph]))
+        usual = total_seconds(graph, self._cost(lanes))
         chosen = {block: self._laid_out(block) for block in (1, *blocks)}
         seconds = {
-            block: total_seconds(one, MeasuredCost(max(2, block), self.seconds, [graph]))
-            for block, one in chosen.items()
+            block: total_seconds(one, self._cost(max(2, block))) for block, one in chosen.items()
         }
         best = min(chosen, key=lambda block: seconds[block])
         default = seconds[best] > MARGIN * usual
@@ -130,11 +130,16 @@ class _Choice:
         graph = self.job.graph
         if block == 1:
             return all_plain(graph)
-        cost = MeasuredCost(block, self.seconds, [graph])
+        cost = self._cost(block)
         result = laid_out(graph, block, cost, self.job.build.target)
         while self._measure_transforms(result):
             result = laid_out(graph, block, cost, self.job.build.target)
         return result
+
+    def _cost(self, block: int) -> MeasuredCost:
+        build = self.job.build
+        modelled = TemplateCost(block, build.target, build.threads, build.level)
+        return MeasuredCost(block, self.seconds, [self.job.graph], modelled)
 
     def _measure_defaults(self, kernels: Sequence[Kernel]) -> None:
         """Measure kernels with their defaults: iterations like any other."""

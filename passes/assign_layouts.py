@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from ..ir.cost import CostModel
 from ..ir.cut import SINK, SOURCE, Arc, minimum_cut
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
-from ..ir.structure import KernelAttrs, LayoutTransformAttrs
 from ..ir.text import print_graph
 from .base import Pass, PassResult
 from .layout_roles import ModelledCost, Roles, Slot, roles
 from .rebuild import add_copy
+from .relayout import add_relaid, is_transform, source_of, transform_kernel
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,6 @@ class AssignLayouts(Pass):
         if print_graph(result) == print_graph(graph):
             return PassResult(graph, False)
         return PassResult(result, True)
-
-
-def is_transform(node: Node) -> bool:
-    """Whether a node is a layout transform, bare or as a kernel."""
-    if node.op == "kernel":
-        body: Graph = node.attrs.body  # type: ignore[attr-defined]
-        return [n.op for n in body.nodes()] == ["input", "layout_transform"]
-    return node.op == "layout_transform"
-
-
-def source_of(value: Value) -> Value:
-    """The value behind any layout transforms."""
-    while is_transform(value.node):
-        value = value.node.inputs[0]
-    return value
 
 
 class _Choice:
@@ -188,66 +173,3 @@ class _Builder:
             self.choice.given(value) if value.rank == 4 else value.layout for value in node.outputs
         ]
         add_relaid(self.new, node, operands, given, self.image)
-
-
-def add_relaid(
-    graph: Graph,
-    node: Node,
-    operands: Sequence[Value],
-    given: Sequence[Layout | None],
-    image: dict[Value, Value],
-) -> None:
-    """Add a kernel again, on these operands and with results in these layouts; extends `image`."""
-    attrs: KernelAttrs = node.attrs  # type: ignore[assignment]
-    body = relayout(attrs.body, [value.layout for value in operands], given)
-    kernel = graph.add(
-        "kernel",
-        *operands,
-        attrs=KernelAttrs(body, attrs.template, attrs.config, attrs.why),
-        origin=node.origin,
-    )
-    for old, new in zip(node.outputs, kernel.outputs):
-        graph.rename(new, old.name)
-        image[old] = new
-
-
-def transform_kernel(graph: Graph, value: Value, layout: Layout | None, name: str) -> Value:
-    """Add a kernel that gives `value` in another layout."""
-    body = Graph()
-    inner = body.add_input("x", value.type)
-    body.set_outputs(
-        [body.op("layout_transform", inner, attrs=LayoutTransformAttrs(layout), name="y")]
-    )
-    return graph.op("kernel", value, attrs=KernelAttrs(body), name=name, origin=value.node.origin)
-
-
-def relayout(
-    body: Graph, inputs: Sequence[Layout | None], outputs: Sequence[Layout | None]
-) -> Graph:
-    """A body whose operands and results stand in these layouts; what lies between has none."""
-    result = Graph(body.name)
-    image: dict[Value, Value] = {}
-    for value, name, layout in zip(body.inputs, body.input_names, inputs):
-        image[value] = result.add_input(name, value.type.with_(layout=layout))
-        result.rename(image[value], value.name)
-    layouts = dict(zip(body.outputs, outputs))
-    for node in body.nodes():
-        if node.op == "input":
-            continue
-        if node.op == "constant":
-            add_copy(result, node, image)
-            continue
-        given = [layouts.get(value) for value in node.outputs]
-        attrs = LayoutTransformAttrs(given[0]) if node.op == "layout_transform" else node.attrs
-        copy = result.add(
-            node.op,
-            *(image[value] for value in node.inputs),
-            attrs=attrs,
-            origin=node.origin,
-            layouts=given,
-        )
-        for old, new in zip(node.outputs, copy.outputs):
-            result.rename(new, old.name)
-            image[old] = new
-    result.set_outputs([image[value] for value in body.outputs], body.output_names)
-    return result

@@ -9,9 +9,9 @@ from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.op import Pattern
 from ..ir.ties import tied_together
-from .assign_layouts import add_relaid, is_transform
 from .base import Pass, PassResult
 from .rebuild import add_copy
+from .relayout import add_relaid, is_transform
 
 WINDOWS = ("max_pool", "avg_pool", "resize", "reduce_mean", "reduce_max", "reduce_sum")
 WORTH = 0.05  # of the time of the convolutions: less is not sure to be a gain

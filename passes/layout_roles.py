@@ -144,13 +144,19 @@ class ModelledCost:
     """
 
     block: int
-    bytes_per_ns: float = 8.0
-    flops_per_ns: float = 100.0
+    bytes_per_ns: float = 40.0
+    flops_per_ns: float = 500.0
     plain_dense: float = 2.0
     plain_depthwise: float = 5.0
     blocked_grouped: float = 16.0
     scattered: float = 2.5
-    launch_ns: float = 2000.0
+    launch_ns: float = 1500.0
+
+    @classmethod
+    def of_threads(cls, block: int, threads: int) -> ModelledCost:
+        """The rates, which are those of two threads, of so many."""
+        share = threads / 2
+        return cls(block, cls.bytes_per_ns * share, cls.flops_per_ns * share)
 
     def transform(self, type: TensorType, layout: Layout | None) -> int:
         there = type.with_(layout=layout).nbytes

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import UsageError
 from ..ir import levels
+from ..ir.cost import CostModel
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
 from ..ir.target import Target
@@ -33,7 +34,12 @@ from .registry import with_plugins
 from .wrap_kernels import WrapKernels
 
 
-def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> list[Pass]:
+def pipeline(
+    level: int,
+    target: Target,
+    io_layout: Layout | None = None,
+    layout_cost: CostModel | None = None,
+) -> list[Pass]:
     """The passes of an optimization level, plugins in their places.
 
     Args:
@@ -41,6 +47,7 @@ def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> lis
             and layouts over the whole graph (what 4 adds is the templates' business).
         target: Its float32 lanes are the block of blocked layouts.
         io_layout: How images stand in memory at the model's border; None: as the model says.
+        layout_cost: What kernels cost in blocks of the target's lanes; None: `ModelledCost`.
 
     Raises:
         UsageError: There is no such level, or an I/O layout is asked for below level 3.
@@ -59,7 +66,7 @@ def pipeline(level: int, target: Target, io_layout: Layout | None = None) -> lis
     return with_plugins(
         [
             *_fused(layout, _attention(target) if level >= levels.LAYOUTS else ()),
-            *(_laid_out(target) if level >= levels.LAYOUTS else ()),
+            *(_laid_out(target, layout_cost) if level >= levels.LAYOUTS else ()),
             OrderNodes(),
         ]
     )
@@ -114,10 +121,10 @@ def _attention(target: Target) -> list[Pass]:
     return [FuseAttention()] if target.arch == "x86" and target.vector_bits >= 128 else []
 
 
-def _laid_out(target: Target) -> list[Pass]:
+def _laid_out(target: Target, cost: CostModel | None) -> list[Pass]:
     lanes = target.lanes(DType.F32)
     return [
         # Phase 6: layouts
-        AssignLayouts(block=lanes),
+        AssignLayouts(block=lanes, cost=cost),
         *([HalveBlocks(block=lanes)] if target.splits_vectors else []),
     ]

@@ -188,6 +188,14 @@ class Template(ABC):
         """
         return None
 
+    def cycles(self, task: Task, config: Knobs) -> float | None:
+        """Cycles that a config takes on all threads together, by the template's own model.
+
+        None: it has no model, or one in another unit. Layouts are chosen by it: what counts is how
+        the same kernel compares with itself in other layouts, so with other templates.
+        """
+        return None
+
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         """Packings of constant operands by position among the body's inputs."""
         return {}

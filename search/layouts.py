@@ -8,20 +8,20 @@ assignment of layouts is a minimum cut (`passes/assign_layouts.py`), block size 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..ir.cost import CostModel
 from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
-from ..ir.structure import KernelAttrs
 from ..ir.target import Target
 from ..ir.types import TensorType
-from ..passes.assign_layouts import AssignLayouts, is_transform, relayout, transform_kernel
+from ..passes.assign_layouts import AssignLayouts
 from ..passes.halve_blocks import HalveBlocks
-from ..passes.layout_roles import ModelledCost, Roles, Slot, roles
+from ..passes.layout_roles import ModelledCost, Slot, roles
 from ..passes.order_nodes import OrderNodes
+from ..passes.relayout import in_layout, is_transform, transform_kernel
 
 __all__ = [
     "MARGIN",
@@ -115,10 +115,17 @@ class MeasuredCost:
         block: Channels per block.
         seconds: Measured seconds of a kernel node as it stands, None if it was not measured.
         graphs: What the scale is taken from: graphs with kernels that were measured.
+        modelled: What kernels cost that were not measured; None: `ModelledCost`.
     """
 
-    def __init__(self, block: int, seconds: SecondsOf, graphs: Sequence[Graph]) -> None:
-        self._modelled = ModelledCost(block)
+    def __init__(
+        self,
+        block: int,
+        seconds: SecondsOf,
+        graphs: Sequence[Graph],
+        modelled: CostModel | None = None,
+    ) -> None:
+        self._modelled = modelled or ModelledCost(block)
         self._seconds = seconds
         self._min_channels = max(2, block // 2)
         self._scale = self._scale_of(graphs)
@@ -165,32 +172,7 @@ class MeasuredCost:
         """The kernel as it would stand in a layout; values that are free come in both."""
         slots = roles(kernel, self._min_channels)
         for free in dict.fromkeys((layout, None)):
-            yield _in_layout(kernel, slots, layout, free)
-
-
-def _in_layout(kernel: Node, slots: Roles, layout: Layout | None, free: Layout | None) -> Node:
-    """A copy of a kernel, in a graph of its own."""
-    graph = Graph()
-    by_slot: Mapping[Slot, Layout | None] = {
-        Slot.FOLLOW: layout,
-        Slot.FREE: free,
-        Slot.PLAIN: None,
-    }
-
-    def wanted(value: Value, slot: Slot) -> Layout | None:
-        return by_slot[slot] if value.rank == 4 and not value.is_constant else value.layout
-
-    operands = []
-    for index, value in enumerate(kernel.inputs):
-        type = value.type.with_(layout=wanted(value, slots.inputs[index]))
-        if value.is_constant:
-            operands.append(graph.add_constant(value.node.output.constant, name=f"x{index}"))
-        else:
-            operands.append(graph.add_input(f"x{index}", type))
-    given = [wanted(value, slot) for value, slot in zip(kernel.outputs, slots.outputs)]
-    attrs: KernelAttrs = kernel.attrs  # type: ignore[assignment]
-    body = relayout(attrs.body, [value.layout for value in operands], given)
-    return graph.add("kernel", *operands, attrs=KernelAttrs(body), layouts=tuple(given))
+            yield in_layout(kernel, slots, layout, free)
 
 
 def _images(kernel: Node) -> Iterator[Value]:

@@ -58,7 +58,16 @@ from .moves import PASS_CONFIG, axes_of, unroll_loops
 from .pixels import Row, in_tiles, row_of_pixels
 from .ranked import Ranked
 from .tails import move_tails
-from .tiles import TILE_CYCLES, Machine, balance, chunks, overlapped, rounds
+from .tiles import (
+    TILE_CYCLES,
+    WAITED,
+    Machine,
+    balance,
+    chunks,
+    overlapped,
+    rounds,
+    waits_for_weights,
+)
 
 __all__ = ["ConvPlain"]
 
@@ -179,7 +188,8 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
             body *= 1.5
         whole = panel * tiles * config.parts * shape.groups
         again = machine.stream_cycles(whole, count // config.parts // shape.groups - 1)
-        return overlapped(body * count, again) * balance(count, threads)
+        waits = waits_for_weights(whole, WAITED, 0)
+        return (overlapped(body * count, again) + waits) * balance(count, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, ConvPlainConfig)

@@ -37,6 +37,7 @@ from .tiles import Machine, balance, chunks, rounds
 __all__ = ["Pool"]
 
 MOST_TAPS = 30  # windows up to this are unrolled
+STRIDED = 4.0  # loads of a vector whose columns stand apart in a plain row, put together
 OPS = ("max_pool", "avg_pool")
 
 
@@ -126,9 +127,11 @@ class Pool(Ranked[Problem, PoolConfig]):
 
     def cost(self, p: Problem, config: PoolConfig, threads: int) -> float:
         tiles = rounds(row_vectors(p), config.cols)
-        body = tiles * (p.taps * (max(config.cols / 2, 2.0) + 0.5) + 2 * config.cols + 12)
+        loads = config.cols / 2 * (1.0 if p.blocked or p.shape.stride[1] == 1 else STRIDED)
+        row = tiles * (p.taps * (max(loads, 2.0) + 0.5) + 2 * config.cols + 12)
         blocks = rounds(p.shape.features, p.lanes if p.blocked else 1)
-        return body * balance(p.shape.batch * blocks * p.shape.rows, threads)
+        rows = p.shape.batch * blocks * p.shape.rows
+        return rows * row * balance(rows, threads)
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         return epilogue_packs(problem(task).parts)

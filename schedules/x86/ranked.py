@@ -70,6 +70,9 @@ class Ranked(Template, Generic[ProblemT, ConfigT]):
 
         return modelled
 
+    def cycles(self, task: Task, config: Knobs) -> float:
+        return self.cost(self.problem(task), cast(ConfigT, config), task.threads)
+
     def spilled(self, p: ProblemT, config: ConfigT) -> float:
         """Registers that a config takes beyond those that there are, as a share of them.
 

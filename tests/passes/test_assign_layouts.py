@@ -19,7 +19,8 @@ from pass_checks import (
 
 from leip.ir import Graph, Layout, TensorType, parse_graph, verify
 from leip.ir.graph import Node
-from leip.passes.assign_layouts import AssignLayouts, is_transform
+from leip.passes.assign_layouts import AssignLayouts
+from leip.passes.relayout import is_transform
 
 
 def laid_out(source: Graph, spec: str = "assign-layouts{block=8}") -> Graph:

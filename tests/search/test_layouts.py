@@ -32,7 +32,7 @@ TARGET = leip.resolve_target("llvm -mcpu=haswell")
 def graph() -> Graph:
     """The digits network in its default layouts, on a CPU of 8 lanes."""
     model = read_graph(EXAMPLES / "digits_mobile.onnx")
-    return PassManager(make_pipeline(3, TARGET, "")).run(model)
+    return PassManager(make_pipeline(3, TARGET, "", threads=1)).run(model)
 
 
 def key(node: Node) -> str:

@@ -1,0 +1,133 @@
+"""Layouts of a compile: priced by the models of the templates that will make the kernels."""
+
+from __future__ import annotations
+
+import pytest
+
+import leip
+from leip.driver.compiling import make_pipeline
+from leip.driver.layout_cost import CYCLES_PER_NS, PLAIN, TemplateCost
+from leip.ir import Graph, Layout, parse_graph
+from leip.ir.graph import Node
+from leip.passes.layout_roles import ModelledCost
+from leip.passes.manager import PassManager
+from leip.passes.relayout import is_transform
+from leip.schedules.select import register_template, select, unregister_template
+from leip.schedules.task import Task
+from leip.schedules.template import Knobs, Lowered, Template, require
+
+TARGET = leip.resolve_target("llvm -mcpu=znver4")
+BLOCKED = Layout.blocked(4, 1, 16)
+
+
+def conv_net(channels: int, features: int, size: int, count: int = 6) -> Graph:
+    """An image of 3 channels, then convolutions of 3 x 3 and ReLU."""
+    same = "{strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}"
+    lines = [f"%w0 = constant {{value=random(1)}} : f32[{channels},3,3,3]"]
+    lines.append(f"%v0 = conv(%x, %w0) {same}")
+    wide = channels
+    for i in range(1, count):
+        lines.append(f"%w{i} = constant {{value=random({i + 1})}} : f32[{features},{wide},3,3]")
+        lines.append(f"%r{i} = relu(%v{i - 1})")
+        lines.append(
+            f"%v{i} = conv(%r{i}, %w{i}) {{strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}}"
+        )
+        wide = features
+    body = "\n".join(lines)
+    return parse_graph(
+        f'graph "net" (%x: f32[1,3,{size},{size}]) {{\n{body}\nreturn %v{count - 1}\n}}\n'
+    )
+
+
+def kernels(net: Graph, level: int = 2) -> list[Node]:
+    net = PassManager(make_pipeline(level, TARGET, "", threads=2)).run(net)
+    return [node for node in net.nodes() if node.op == "kernel"]
+
+
+def blocked(net: Graph) -> int:
+    """How many kernels give blocked images at level 3."""
+    nodes = [node for node in kernels(net, 3) if not is_transform(node)]
+    return sum(node.output.layout is not None for node in nodes)
+
+
+def test_a_kernel_costs_what_its_template_says():
+    kernel = kernels(conv_net(64, 64, 28))[1]
+    cost = TemplateCost(16, TARGET, threads=2, level=3)
+    task = Task.of_kernel(kernel, TARGET, 2, 3)
+    choice = select(task)
+    assert choice.template.name == "conv_f32_plain__x86"
+    cycles = choice.template.cycles(task, choice.config)
+    assert cost.kernel(kernel, None) == int(cycles / 2 / CYCLES_PER_NS * PLAIN)
+    assert 0 < cost.kernel(kernel, BLOCKED) < cost.kernel(kernel, None)
+    assert cost.transform(kernel.output.type, BLOCKED) > 0
+
+
+def test_wide_convolutions_are_blocked_and_narrow_ones_on_large_images_are_not():
+    assert blocked(conv_net(64, 64, 28)) == 6
+    assert blocked(conv_net(20, 20, 112)) == 0, "blocks of 16 would compute 32 of 20 features"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_same_graph_gives_the_same_layouts(threads):
+    texts = {
+        str([str(n.outputs[0].type) for n in PassManager(steps).run(conv_net(24, 40, 56)).nodes()])
+        for steps in (make_pipeline(3, TARGET, "", threads) for _ in range(2))
+    }
+    assert len(texts) == 1
+
+
+def test_what_has_no_model_costs_its_bytes():
+    net = parse_graph(
+        """graph "net" (%x: f32[1,32,8,8], %y: f32[1,32,8,8]) {
+        %a = relu(%x)
+        %b = relu(%y)
+        %j = concat(%a, %b) {axis=1}
+        %z = exp(%j)
+        return %z, %j
+        }
+        """
+    )
+    cost = TemplateCost(16, TARGET, threads=2, level=3)
+    rates = ModelledCost.of_threads(16, 2)
+    for kernel in kernels(net):
+        for layout in (None, BLOCKED):
+            assert cost.kernel(kernel, layout) == rates.kernel(kernel, layout)
+
+
+def test_rates_are_shared_by_threads():
+    type = kernels(conv_net(16, 16, 28))[0].output.type
+    one, four = (ModelledCost.of_threads(16, n).transform(type, BLOCKED) for n in (1, 4))
+    launch = ModelledCost(16).launch_ns
+    assert (one - launch) == pytest.approx(4 * (four - launch), abs=4)
+
+
+class Mine(Template):
+    """A template of a user's own: it takes plain 3 x 3 convolutions and says what they cost."""
+
+    name = "conv_f32_mine__any"
+    said = 1e9
+
+    def check(self, task: Task) -> None:
+        conv = next((node for node in task.nodes if node.op == "conv"), None)
+        require(conv is not None and conv.output.layout is None, "not a plain convolution")
+
+    def default(self, task: Task) -> Knobs:
+        return self.Config()
+
+    def cycles(self, task: Task, config: Knobs) -> float | None:
+        return self.said
+
+    def build(self, task: Task, config: Knobs) -> Lowered:
+        raise AssertionError("only its price is asked for")
+
+
+def test_templates_of_users_are_asked_too():
+    narrow = conv_net(20, 20, 112)
+    mine = Mine()
+    register_template(mine)
+    try:
+        assert blocked(narrow) == 6, "plain is dear now"
+        mine.said = 1.0
+        assert blocked(conv_net(64, 64, 28)) == 0, "plain costs nothing now"
+    finally:
+        unregister_template(mine.name)
