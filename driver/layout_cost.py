@@ -6,7 +6,8 @@ from ..ir.graph import Node
 from ..ir.layout import Layout
 from ..ir.target import Target
 from ..ir.types import TensorType
-from ..passes.layout_roles import ModelledCost, roles
+from ..passes.layout_roles import roles
+from ..passes.modelled_cost import ModelledCost
 from ..passes.relayout import in_layout
 from ..schedules.select import select
 from ..schedules.task import Task

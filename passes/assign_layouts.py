@@ -11,7 +11,8 @@ from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.text import print_graph
 from .base import Pass, PassResult
-from .layout_roles import ModelledCost, Roles, Slot, roles
+from .layout_roles import Roles, Slot, roles
+from .modelled_cost import ModelledCost
 from .rebuild import add_copy
 from .relayout import add_relaid, is_transform, source_of, transform_kernel
 

@@ -19,7 +19,8 @@ from ..ir.target import Target
 from ..ir.types import TensorType
 from ..passes.assign_layouts import AssignLayouts
 from ..passes.halve_blocks import HalveBlocks
-from ..passes.layout_roles import ModelledCost, Slot, roles
+from ..passes.layout_roles import Slot, roles
+from ..passes.modelled_cost import ModelledCost
 from ..passes.order_nodes import OrderNodes
 from ..passes.relayout import in_layout, is_transform, transform_kernel
 

@@ -9,8 +9,8 @@ from leip.driver.compiling import make_pipeline
 from leip.driver.layout_cost import CYCLES_PER_NS, PLAIN, TemplateCost
 from leip.ir import Graph, Layout, parse_graph
 from leip.ir.graph import Node
-from leip.passes.layout_roles import ModelledCost
 from leip.passes.manager import PassManager
+from leip.passes.modelled_cost import ModelledCost
 from leip.passes.relayout import is_transform
 from leip.schedules.select import register_template, select, unregister_template
 from leip.schedules.task import Task
