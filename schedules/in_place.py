@@ -25,6 +25,7 @@ from typing import Any
 
 from tvm import s_tir, sym, tirx
 
+from ..ir.graph import Value
 from ..ir.op import Pattern
 from .task import Task
 from .template import Lowered
@@ -37,8 +38,8 @@ NO_ALIAS = "tirx.noalias"  # attribute of TVM's functions; te.create_prim_func s
 def same_elements(task: Task) -> tuple[int, ...]:
     """Positions of operands of the output's type of which element i leads to element i alone.
 
-    Only elementwise nodes of the output's shape stand between them. None if there are several
-    outputs: what is written for one would be read for the next.
+    Only elementwise nodes of the output's shape stand between them. There are none if there are
+    several outputs: what is written for one would be read for the next.
     """
     if len(task.body.outputs) != 1:
         return ()
@@ -46,12 +47,14 @@ def same_elements(task: Task) -> tuple[int, ...]:
     return tuple(
         position
         for position, operand in enumerate(task.body.inputs)
-        if position not in task.constants and operand.type == output.type
-        if _is_elementwise(task, operand)
+        if position not in task.constants
+        and operand.type == output.type
+        and _is_elementwise(task, operand)
     )
 
 
-def _is_elementwise(task: Task, operand: Any) -> bool:
+def _is_elementwise(task: Task, operand: Value) -> bool:
+    """Whether all that is made of an operand, directly or not, is elementwise."""
     waiting = [operand]
     while waiting:
         for use in task.body.users(waiting.pop()):
@@ -68,7 +71,12 @@ def _is_elementwise(task: Task, operand: Any) -> bool:
 def prepare(lowered: Lowered, positions: Sequence[int]) -> tuple[Lowered, tuple[int, ...]]:
     """The kernel as one that may be called with an operand's memory as its result's.
 
-    Also gives the positions of these operands: those to whose use the code gives no objection.
+    Args:
+        lowered: What a template has built; it comes back as it is if no position is left.
+        positions: Operands whose memory the template says the result may take.
+
+    Returns:
+        The kernel, and those of the positions to which its code gives no objection.
     """
     function = lowered.functions[0]
     held = tuple(position for position in positions if not objection(function, position))
@@ -81,11 +89,19 @@ def prepare(lowered: Lowered, positions: Sequence[int]) -> tuple[Lowered, tuple[
 def objection(function: Any, position: int) -> str:
     """Why a scheduled function may not write its result where an operand stands; "" if it may.
 
-    Every block that reads the operand must write the result, at the same element, and just once.
+    Every block that reads the operand must write the result, at the same element; one block writes
+    it, each element once. What writes elements twice is a tile that is moved back from the end,
+    which is known by the minimum in its place.
+
+    Args:
+        function: A TVM PrimFunc, scheduled: inputs in the order of the body's, then one output.
+        position: The operand's, among the inputs.
     """
     operand, output = function.params[position], function.params[-1]
     writers = 0
     for realize in _blocks(function.body):
+        if not isinstance(realize, s_tir.SBlockRealize):
+            return f"{type(realize).__name__} is not looked into"
         block = realize.block
         reads = [region for region in block.reads if region.source.same_as(operand)]
         writes = [region for region in block.writes if region.source.same_as(output)]
@@ -96,12 +112,12 @@ def objection(function: Any, position: int) -> str:
             if not _same_element(block, read, writes[0]):
                 return f"{read} is read where {writes[0]} is written"
         if writes and "min(" in str([*realize.iter_values, *(r.min for r in writes[0].region)]):
-            return f"elements of {writes[0]} are written twice"  # by tiles that are moved back
+            return f"elements of {writes[0]} are written twice"
     return "" if writers == 1 else f"{writers} blocks write the result"
 
 
 def _blocks(stmt: Any) -> Iterator[Any]:
-    """The blocks of a scheduled function that compute something."""
+    """The blocks of a scheduled function that compute something, and statements of other kinds."""
     if isinstance(stmt, tirx.For):
         yield from _blocks(stmt.body)
     elif isinstance(stmt, tirx.SeqStmt):
@@ -115,6 +131,8 @@ def _blocks(stmt: Any) -> Iterator[Any]:
         if stmt.block.reads or stmt.block.writes:
             yield stmt
         yield from _blocks(stmt.block.body)
+    elif not isinstance(stmt, (tirx.BufferStore, tirx.Evaluate)):
+        yield stmt
 
 
 def _same_element(block: Any, read: Any, write: Any) -> bool:

@@ -124,10 +124,10 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
 
     def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
         assert isinstance(config, DirectConfig)
-        operands = same_elements(task)
-        p = problem(task)
-        # a row of pixels that tiles do not divide has its last tile moved back
-        return operands if p.row is None or divides(p.row.pixels, config) else ()
+        row = problem(task).row
+        # a row of pixels that bands do not divide has its last tiles moved back
+        moved = row is not None and row.pixels % (config.cols * config.band) > 0
+        return () if moved else same_elements(task)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, DirectConfig)
@@ -158,11 +158,6 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
                 lambda update, pixel: following_pixel(p, config, update, pixel),
             )
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
-
-
-def divides(pixels: int, config: DirectConfig) -> bool:
-    """Whether a row of pixels is whole bands of tiles."""
-    return pixels % (config.cols * config.band) == 0
 
 
 def prefetches_pixels(p: Problem) -> bool:

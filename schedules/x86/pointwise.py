@@ -91,9 +91,9 @@ class PointwiseTemplate(Template):
 
     def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
         operands = same_elements(task)
-        # long expressions are cut into stages, each of which may read the operand
-        one_stage = operands and not lower_body(task, copy_outputs=False).stages
-        return operands if one_stage else ()
+        if operands and lower_body(task, copy_outputs=False).stages:
+            return ()  # a long expression, cut into stages: each of them may read the operand
+        return operands
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, PointwiseConfig)

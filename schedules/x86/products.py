@@ -20,7 +20,7 @@ from ...ir.graph import Node
 from ..rewrite import with_block_body, with_loop_body
 from ..view import View, bounded, scope, simplify
 from .anchored import Anchored
-from .stores import element_region
+from .stores import element_of, element_region
 from .tiles import Machine, chunks, rounds
 
 __all__ = [
@@ -213,7 +213,7 @@ class _Store:
     def _region(self, region: Any) -> Any:
         if not region.source.same_as(self.flat):
             return region
-        return element_region(self.output, self._place([axis.min for axis in region.region]))
+        return element_region(self.output, self._place(element_of(region)))
 
 
 def _moved(node: Node, index: Sequence[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from tvm import s_tir, tirx
 
 from ..rewrite import with_block_body, with_loop_body
 
-__all__ = ["Place", "element_region", "store_at"]
+__all__ = ["Place", "element_of", "element_region", "store_at"]
 
 # Indices of the stage → (indices into the output, conditions under which there is such an element).
 Place = Callable[[list[Any]], tuple[list[Any], list[Any]]]
@@ -62,10 +62,16 @@ class _Stores:
     def _region(self, region: Any) -> Any:
         if not region.source.same_as(self.wide):
             return region
-        indices, _ = self.place([axis.min for axis in region.region])
+        indices, _ = self.place(element_of(region))
         return element_region(self.output, indices)
 
 
+def element_of(region: Any) -> list[Any]:
+    """The indices of the one element that a region is."""
+    assert all(int(axis.extent) == 1 for axis in region.region), f"{region} is no element"
+    return [axis.min for axis in region.region]
+
+
 def element_region(buffer: Any, indices: Sequence[Any]) -> Any:
-    """The region of one element."""
+    """The region of a buffer that is the element at these indices."""
     return tirx.BufferRegion(buffer, [tvm_ir.Range.from_min_extent(i, 1) for i in indices])
