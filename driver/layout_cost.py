@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from ..errors import UsageError
 from ..ir.graph import Node
 from ..ir.layout import Layout
 from ..ir.target import Target
@@ -62,6 +65,13 @@ class TemplateCost:
 
 
 def _cycles(task: Task) -> float | None:
-    """Cycles of all threads by the model of the template and config that the task gets."""
+    """Cycles of all threads by the model of the template and config that the task gets.
+
+    Raises:
+        UsageError: A template, of a plugin likely, says what is no number of cycles.
+    """
     choice = select(task)
-    return choice.template.cycles(task, choice.config)
+    cycles = choice.template.cycles(task, choice.config)
+    if cycles is not None and not 0 <= cycles < math.inf:
+        raise UsageError(f"template {choice.text} models that it takes {cycles} cycles")
+    return cycles

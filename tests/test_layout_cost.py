@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import pytest
 
 import leip
 from leip.driver.compiling import make_pipeline
 from leip.driver.layout_cost import CYCLES_PER_NS, PLAIN, TemplateCost
+from leip.errors import UsageError
 from leip.ir import Graph, Layout, parse_graph
 from leip.ir.graph import Node
 from leip.passes.manager import PassManager
@@ -29,9 +33,7 @@ def conv_net(channels: int, features: int, size: int, count: int = 6) -> Graph:
     for i in range(1, count):
         lines.append(f"%w{i} = constant {{value=random({i + 1})}} : f32[{features},{wide},3,3]")
         lines.append(f"%r{i} = relu(%v{i - 1})")
-        lines.append(
-            f"%v{i} = conv(%r{i}, %w{i}) {{strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}}"
-        )
+        lines.append(f"%v{i} = conv(%r{i}, %w{i}) {same}")
         wide = features
     body = "\n".join(lines)
     return parse_graph(
@@ -111,9 +113,6 @@ class Mine(Template):
         conv = next((node for node in task.nodes if node.op == "conv"), None)
         require(conv is not None and conv.output.layout is None, "not a plain convolution")
 
-    def default(self, task: Task) -> Knobs:
-        return self.Config()
-
     def cycles(self, task: Task, config: Knobs) -> float | None:
         return self.said
 
@@ -121,13 +120,23 @@ class Mine(Template):
         raise AssertionError("only its price is asked for")
 
 
-def test_templates_of_users_are_asked_too():
-    narrow = conv_net(20, 20, 112)
-    mine = Mine()
-    register_template(mine)
-    try:
-        assert blocked(narrow) == 6, "plain is dear now"
-        mine.said = 1.0
-        assert blocked(conv_net(64, 64, 28)) == 0, "plain costs nothing now"
-    finally:
-        unregister_template(mine.name)
+@pytest.fixture
+def mine() -> Iterator[Mine]:
+    template = Mine()
+    register_template(template)
+    yield template
+    unregister_template(template.name)
+
+
+def test_templates_of_users_are_asked_too(mine):
+    assert blocked(conv_net(20, 20, 112)) == 6, "plain is dear now"
+    mine.said = 1.0
+    assert blocked(conv_net(64, 64, 28)) == 0, "plain costs nothing now"
+
+
+@pytest.mark.parametrize("said", [-1.0, math.inf, math.nan])
+def test_what_is_no_number_of_cycles_is_refused(mine, said):
+    mine.said = said
+    kernel = kernels(conv_net(20, 20, 112))[1]
+    with pytest.raises(UsageError, match=f"models that it takes {said} cycles"):
+        TemplateCost(16, TARGET, threads=2, level=3).kernel(kernel, None)
