@@ -38,7 +38,7 @@ class TemplateCost:
 
     def __init__(self, block: int, target: Target, threads: int, level: int) -> None:
         self._rates = ModelledCost.of_threads(block, threads)
-        self._min_channels = max(2, block // 2)
+        self._block = block
         self._target = target
         self._threads = threads
         self._level = level
@@ -51,8 +51,7 @@ class TemplateCost:
         rough = self._rates.kernel(kernel, layout)
         if rough == 0:  # a view
             return 0
-        slots = roles(kernel, self._min_channels)
-        node = in_layout(kernel, slots, layout, layout)
+        node = in_layout(kernel, roles(kernel, self._block), layout, layout)
         task = Task.of_kernel(node, self._target, self._threads, self._level)
         if task.key not in self._known:
             self._known[task.key] = _cycles(task)

@@ -39,9 +39,7 @@ class AssignLayouts(Pass):
     def run(self, graph: Graph) -> PassResult:
         if self.block < 2:
             return PassResult(graph, False)
-        blocked = Layout.blocked(4, 1, self.block)
-        cost = self.cost or ModelledCost(self.block)
-        choice = _Choice(graph, blocked, cost, max(2, self.block // 2))
+        choice = _Choice(graph, self.block, self.cost or ModelledCost(self.block))
         result = _Builder(graph, choice).build()
         if print_graph(result) == print_graph(graph):
             return PassResult(graph, False)
@@ -51,12 +49,12 @@ class AssignLayouts(Pass):
 class _Choice:
     """The layout of every kernel's images."""
 
-    def __init__(self, graph: Graph, blocked: Layout, cost: CostModel, min_channels: int) -> None:
+    def __init__(self, graph: Graph, block: int, cost: CostModel) -> None:
         self.graph = graph
-        self.blocked = blocked
+        self.blocked = Layout.blocked(4, 1, block)
         self.cost = cost
         self.kernels = [n for n in graph.nodes() if n.op == "kernel" and not is_transform(n)]
-        self.roles: dict[Node, Roles] = {n: roles(n, min_channels) for n in self.kernels}
+        self.roles: dict[Node, Roles] = {n: roles(n, block) for n in self.kernels}
         self.blocked_side = minimum_cut(self._arcs())
 
     def wanted(self, kernel: Node, index: int) -> Layout | Slot | None:

@@ -45,13 +45,15 @@ SPATIAL = (
 )
 
 
-def roles(kernel: Node, min_channels: int) -> Roles:
+def roles(kernel: Node, block: int) -> Roles:
     """The slots of a kernel node.
 
     Args:
         kernel: A `kernel` node.
-        min_channels: A conv of fewer input channels reads them plain (the image itself).
+        block: Channels per block. A conv of less than half of them (the image itself) reads them
+            plain.
     """
+    min_channels = max(2, block // 2)
     body: Graph = kernel.attrs.body  # type: ignore[attr-defined]
     if not is_image_body(body):
         plain = (Slot.PLAIN,) * len(kernel.outputs)

@@ -128,7 +128,7 @@ class MeasuredCost:
     ) -> None:
         self._modelled = modelled or ModelledCost(block)
         self._seconds = seconds
-        self._min_channels = max(2, block // 2)
+        self._block = block
         self._scale = self._scale_of(graphs)
 
     def kernel(self, kernel: Node, layout: Layout | None) -> int:
@@ -171,7 +171,7 @@ class MeasuredCost:
 
     def _bodies(self, kernel: Node, layout: Layout | None) -> Iterator[Node]:
         """The kernel as it would stand in a layout; values that are free come in both."""
-        slots = roles(kernel, self._min_channels)
+        slots = roles(kernel, self._block)
         for free in dict.fromkeys((layout, None)):
             yield in_layout(kernel, slots, layout, free)
 
