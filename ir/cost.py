@@ -18,7 +18,8 @@ class CostModel(Protocol):
     def kernel(self, kernel: Node, layout: Layout | None) -> int:
         """Time of a kernel node if its images stand in `layout` (None: plain).
 
-        Only differences between layouts count.
+        Differences between layouts count, and how they compare with transforms. 0: nothing runs,
+        the kernel only says where its results stand (`ir/pieces.py`).
         """
         ...
 

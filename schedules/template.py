@@ -184,15 +184,16 @@ class Template(ABC):
     def model(self, task: Task) -> Callable[[Knobs], float] | None:
         """What a config of the task costs by the template's own model; None: it has no model.
 
-        In any unit, not negative and finite: only comparisons count.
+        In any unit, not negative and finite: only comparisons count. A search begins by it.
         """
         return None
 
     def cycles(self, task: Task, config: Knobs) -> float | None:
         """Cycles that a config takes on all threads together, by the template's own model.
 
-        None: it has no model, or one in another unit. Layouts are chosen by it: what counts is how
-        the same kernel compares with itself in other layouts, so with other templates.
+        Not negative and finite; None: there is no model, or one in another unit. Layouts of images
+        are chosen by it (`driver/layout_cost.py`): the kernel of a task is compared with those of
+        the same task in other layouts, which other templates may make.
         """
         return None
 
@@ -205,8 +206,8 @@ class Template(ABC):
 
         Among those of `in_place.same_elements`. One counts as long as every element of it is read
         by whoever writes this element of the result, before that, and none is written twice: no
-        tiles that overlap, no stage that reads it before others have written. The code is held
-        against it (`in_place.objection`).
+        tiles that overlap, no stage that reads it beside the one that writes. Those are left out
+        which the code does not bear out (`in_place.objection`).
         """
         return ()
 
