@@ -77,7 +77,7 @@ class Problem:
     rows: int
     cols: int
     depth: int
-    in_place: bool  # whether rows of B are contiguous in memory as they are
+    contiguous: bool  # whether rows of B are so in memory as they are
     buffered: bool
 
     @property
@@ -113,9 +113,9 @@ def problem(task: Task) -> Problem:
     require(len(arithmetic) <= 2, "the prologue is too long to be computed again for every panel")
     rows, cols = y.shape[-2:]
     depth = a.shape[-2] if attrs.transpose_a else a.shape[-1]
-    in_place = b.node.op == "input" and not attrs.transpose_b
+    contiguous = b.node.op == "input" and not attrs.transpose_b
     machine = Machine.of(task.target)
-    return Problem(parts, machine, y.shape[:-2], rows, cols, depth, in_place, is_heavy(parts))
+    return Problem(parts, machine, y.shape[:-2], rows, cols, depth, contiguous, is_heavy(parts))
 
 
 class BatchMatmul(Ranked[Problem, BatchMatmulConfig]):
@@ -131,7 +131,7 @@ class BatchMatmul(Ranked[Problem, BatchMatmulConfig]):
         inner = math.gcd(p.depth, DEPTH_STEPS)
         for lanes, vectors, rows in register_tiles(p.machine, p.rows, p.cols, MOST_VECTORS):
             strips = rounds(p.rows, rows)
-            for pack in (False, True) if p.in_place else (True,):
+            for pack in (False, True) if p.contiguous else (True,):
                 for parts in (1, 2, 4):
                     band = rounds(strips, parts)
                     if rounds(strips, band) == parts:
@@ -180,7 +180,7 @@ def validate(p: Problem, config: BatchMatmulConfig) -> None:
     need(config.vectors * config.lanes <= p.cols, f"a panel exceeds {p.cols} columns")
     need(config.rows <= p.rows, f"a tile exceeds {p.rows} rows")
     need(config.band <= rounds(p.rows, config.rows), "a band exceeds the rows")
-    need(config.pack or p.in_place, "rows of B are not contiguous")
+    need(config.pack or p.contiguous, "rows of B are not contiguous")
     tile = config.vectors * config.rows
     need(tile <= 2 * p.machine.registers, "far too many accumulators")
 
