@@ -102,6 +102,15 @@ def test_equal_tasks_once_and_from_the_cache(
     assert not any(kernel.cached for kernel in build_kernels(wanted, pool, cache).values())
 
 
+def test_the_cache_knows_where_a_result_may_stand(
+    host: Target, pool: WorkerPool, tmp_path: Path
+) -> None:
+    wanted = [request(host, template="any_pointwise__x86")]
+    for cached in (False, True):
+        (kernel,) = build_kernels(wanted, pool, KernelCache(tmp_path)).values()
+        assert (kernel.cached, kernel.in_place) == (cached, (0,))
+
+
 def test_a_damaged_entry_is_built_again(host: Target, pool: WorkerPool, tmp_path: Path) -> None:
     cache = KernelCache(tmp_path)
     first = build_kernels([request(host)], pool, cache)
