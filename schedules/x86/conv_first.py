@@ -28,7 +28,7 @@ from ..common import workspace_bytes
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View, materialise
-from .anchored import anchored, epilogue_packs, lower_anchored
+from .anchored import anchored, epilogue_packs, is_heavy, lower_anchored
 from .conv_model import finish_cycles
 from .conv_nest import Nest, Problem, accumulate, accumulated_view, problem_of
 from .conv_shape import ConvShape, channel_block, read_input, weight_pack
@@ -39,6 +39,7 @@ from .tiles import TILE_CYCLES, balance, chunks, rounds
 __all__ = ["ConvFirst"]
 
 MOST_CHANNELS = 8
+EPILOGUE_CONSTANTS = 2  # of a long epilogue, that LLVM holds in registers while it accumulates
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class ConvFirst(Ranked[Problem, ConvFirstConfig]):
         blocks = rounds(p.shape.features, p.lanes)
         for vectors in range(1, min(blocks, 4) + 1):
             for cols in chunks(p.shape.cols, p.machine.registers):
-                if p.machine.fits(vectors, cols):
+                if p.machine.fits(vectors, cols, epilogue_constants(p)):
                     for band in chunks(p.shape.rows, 16):
                         yield ConvFirstConfig(vectors, cols, band)
 
@@ -126,6 +127,18 @@ class ConvFirst(Ranked[Problem, ConvFirstConfig]):
         schedule(sch, config, p)
         function = sch.mod["main"]
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
+
+
+def epilogue_constants(p: Problem) -> int:
+    """Registers that constants of the epilogue take while a tile is accumulated.
+
+    A long epilogue is a loop over a buffered tile, and LLVM loads its constants once, before the
+    loop over tiles. It leaves most of them in memory, but not all: with SiLU one accumulator of a
+    tile of 2 x 6 was in memory instead, and what it waited for there took 18 % of the time (Zen 5;
+    2 x 5 did not). Where instructions take broadcasts as operands, constants need no registers.
+    """
+    heavy = is_heavy(p.parts) and not p.machine.broadcast_operand
+    return EPILOGUE_CONSTANTS if heavy else 0
 
 
 def computed_size(shape: ConvShape, config: ConvFirstConfig) -> tuple[int, int]:

@@ -106,9 +106,9 @@ class Machine:
         moved = MOVED if vectors == 1 and not self.broadcast_operand else 0
         return vectors * points + vectors + 1 + moved
 
-    def fits(self, vectors: int, points: int) -> bool:
-        """Whether a tile stays in registers."""
-        return self.held(vectors, points) <= self.registers
+    def fits(self, vectors: int, points: int, constants: int = 0) -> bool:
+        """Whether a tile stays in registers, beside `constants` of what is computed of it."""
+        return self.held(vectors, points) + constants <= self.registers
 
     def spilled(self, vectors: int, points: int) -> float:
         """Registers that a tile takes beyond those that there are, as a share of them."""

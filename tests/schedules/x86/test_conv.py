@@ -235,6 +235,22 @@ def test_first(name: str) -> None:
         check_task(conv_task(**arguments), ConvFirst())
 
 
+def test_first_layers_leave_registers_to_the_constants_of_a_long_epilogue() -> None:
+    """SiLU made a tile of 12 accumulators spill; AVX-512 takes constants from memory."""
+
+    def tile(target: str, epilogue: str) -> int:
+        lanes = TARGETS[target].vector_bits // 32
+        task = conv_task(
+            *(3, (224, 224), 32, (3, 3)),
+            **dict(stride=2, pads=1, blocks=(1, lanes), epilogue=epilogue, target=TARGETS[target]),
+        )
+        config = ConvFirst().default(task)
+        return config.vectors * config.cols
+
+    assert (tile("avx2", "relu"), tile("avx2", "silu")) == (12, 10)
+    assert tile("avx512", "relu") == tile("avx512", "silu")
+
+
 DEPTHWISE: dict[str, dict[str, Any]] = {
     "3x3, odd channels": dict(c=24, size=(9, 9), **K3),
     "3x3, long rows": dict(c=16, size=(3, 61), **K3),
