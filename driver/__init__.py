@@ -183,7 +183,8 @@ def optimize(
     Args:
         model: A graph (it is left as it is) or a path.
         passes: Passes to run, as `leip opt -p` takes them; empty is the pipeline of `level`.
-        level: Optimization level 1-4 of the pipeline.
+        level: Optimization level 1-4 of the pipeline, whose layouts are chosen for as many threads
+            as there are usable CPUs.
         target: Target of the pipeline.
         input_shapes: Shapes by input name, for dynamic dimensions.
         plugins: Python files with passes of your own.

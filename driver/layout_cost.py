@@ -51,6 +51,7 @@ class TemplateCost:
         rough = self._rates.kernel(kernel, layout)
         if rough == 0:  # a view
             return 0
+        # one task a layout: values that any layout does for come in the kernel's own
         node = in_layout(kernel, roles(kernel, self._block), layout, layout)
         task = Task.of_kernel(node, self._target, self._threads, self._level)
         if task.key not in self._known:
