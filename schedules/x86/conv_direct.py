@@ -33,6 +33,9 @@ the 1x1 that read their image from the second level reach 75-84 % with every til
 channels, whose image stays in the first level, 100 %. As compiled for haswell all of ResNet-50 runs
 at 86 % of the peak of 256-bit vectors (Emerald Rapids); the 1x1 of DenseNet with batch norm and
 relu in front at 97-99 % at 28 x 28, 89-92 % at 14 x 14 (Zen 5, 267 Gflop/s, two threads, haswell).
+There SiLU takes 7 cycles a vector, 6 by itself: for its 20 instructions, neither for spills nor for
+the division (0.4 less with a multiplication in its place). So 16 to 96 channels at 112 x 112 run at
+55 %, 24 to 144 at 56 x 56 at 64 %.
 """
 
 from __future__ import annotations

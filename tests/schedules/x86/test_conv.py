@@ -180,6 +180,14 @@ def test_avx2_takes_twelve_chains_behind_a_prologue_and_bands_of_one_tile(channe
     assert (config.vectors * config.cols, config.chunk, config.band) == (12, 0, 1)
 
 
+@pytest.mark.parametrize("channels", [64, 384, 512])
+def test_avx2_takes_twelve_chains_though_ten_would_fit_the_pixels_better(channels: int) -> None:
+    """13 x 13 pixels are 34 tiles of 5 (one pixel too many) or 29 of 6 (five)."""
+    task = conv_task(channels, (13, 13), 64, (1, 1), blocks=(8, 8), target=TARGETS["avx2"])
+    config = ConvDirect().default(task)
+    assert config.vectors * config.cols == 12
+
+
 def test_more_chains_hide_more_of_the_latency() -> None:
     machine = Machine.of(TARGETS["avx2"])
     steps = [machine.chain_cycles(2, points) / (2 * points) for points in (3, 4, 5, 6)]
