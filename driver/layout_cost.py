@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from numbers import Real
 
-from ..errors import UsageError
+from .. import plugin
+from ..errors import PassError
 from ..ir.graph import Node
 from ..ir.layout import Layout
 from ..ir.target import Target
@@ -21,6 +22,8 @@ CYCLES_PER_NS = 4.0  # of a core; it only weighs kernels with a model against th
 # What models of plain convolutions leave out, against those of blocked ones. Measured over the
 # model, Zen 5, whole networks in one layout: plain 0.98 to 1.05, blocked 0.86 to 0.98.
 PLAIN = 1.06
+MOST_CYCLES = 1e18  # years: sums of them are whole numbers that a cut can compare
+LONGEST = 60  # characters of a wrong value that are shown
 
 
 class TemplateCost:
@@ -68,10 +71,27 @@ def _cycles(task: Task) -> float | None:
     """Cycles of all threads by the model of the template and config that the task gets.
 
     Raises:
-        UsageError: A template, of a plugin likely, says what is no number of cycles.
+        PassError: A template of a plugin raises something, or says what is no number of cycles.
     """
-    choice = select(task)
-    cycles = choice.template.cycles(task, choice.config)
-    if cycles is not None and not 0 <= cycles < math.inf:
-        raise UsageError(f"template {choice.text} models that it takes {cycles} cycles")
-    return cycles
+    try:
+        choice = select(task)
+        cycles = choice.template.cycles(task, choice.config)
+    except Exception as error:
+        fault = plugin.fault(error)
+        if fault is None:
+            raise
+        raise PassError(fault.message, fault.where, fault.hint) from error
+    if cycles is None:
+        return None
+    if not isinstance(cycles, Real) or not 0 <= cycles <= MOST_CYCLES:
+        raise PassError(
+            f"`cycles` of template {choice.template.name} gives {_shown(cycles)}",
+            "the choice of layouts",
+            "it gives a finite number, 0 at least, or None if there is no model",
+        )
+    return float(cycles)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -84,6 +84,8 @@ class PassManager:
         started = time.perf_counter()
         try:
             result = step.run(graph)
+        except PassError:  # says already whose fault it is
+            raise
         except Exception as error:
             raise self._error(index, step, f"{type(error).__name__}: {error}") from error
         seconds = time.perf_counter() - started

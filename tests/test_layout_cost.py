@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 import leip
+from leip import plugin
 from leip.driver.compiling import make_pipeline
 from leip.driver.layout_cost import CYCLES_PER_NS, PLAIN, TemplateCost
-from leip.errors import UsageError
+from leip.errors import PassError
 from leip.ir import Graph, Layout, parse_graph
 from leip.ir.graph import Node
 from leip.passes.manager import PassManager
@@ -103,6 +104,21 @@ def test_rates_are_shared_by_threads():
     assert (one - launch) == pytest.approx(4 * (four - launch), abs=4)
 
 
+PLUGIN = """
+from leip.plugin import register_template
+from leip.schedules.template import Template
+
+class Mine(Template):
+    name = "conv_f32_faulty__any"
+    def check(self, task): pass
+    def default(self, task): return self.Config()
+    def build(self, task, config): raise AssertionError
+    def cycles(self, task, config): return task.no_such_thing
+
+register_template(Mine())
+"""
+
+
 class Mine(Template):
     """A template of a user's own: it takes plain 3 x 3 convolutions and says what they cost."""
 
@@ -134,9 +150,30 @@ def test_templates_of_users_are_asked_too(mine):
     assert blocked(conv_net(64, 64, 28)) == 0, "plain costs nothing now"
 
 
-@pytest.mark.parametrize("said", [-1.0, math.inf, math.nan])
-def test_what_is_no_number_of_cycles_is_refused(mine, said):
+@pytest.mark.parametrize(
+    "said", [float("nan"), float("inf"), -1.0, "12", [1.0], 1j, np.zeros(3), 10**400, 1e300]
+)
+def test_what_is_no_number_of_cycles_is_one_clear_error(mine, said):
     mine.said = said
-    kernel = kernels(conv_net(20, 20, 112))[1]
-    with pytest.raises(UsageError, match=f"models that it takes {said} cycles"):
-        TemplateCost(16, TARGET, threads=2, level=3).kernel(kernel, None)
+    with pytest.raises(PassError, match="`cycles` of template conv_f32_mine__any gives") as it:
+        blocked(conv_net(20, 20, 112))
+    assert "a finite number" in it.value.hint and len(it.value.message) < 150
+
+
+@pytest.mark.parametrize("said", [0, np.float32(12.5), np.int64(7), None])
+def test_numbers_of_all_kinds_are_cycles(mine, said):
+    mine.said = said
+    blocked(conv_net(20, 20, 112))
+
+
+def test_a_plugin_whose_model_raises_is_named(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN)
+    plugin.load([path])
+    try:
+        with pytest.raises(PassError, match="the plugin fails: AttributeError") as caught:
+            blocked(conv_net(20, 20, 112))
+    finally:
+        unregister_template("conv_f32_faulty__any")
+    line = PLUGIN[: PLUGIN.index("no_such_thing")].count("\n") + 1
+    assert caught.value.where == f"{path}:{line}"
