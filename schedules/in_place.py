@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 from tvm import s_tir, sym, tirx
@@ -77,9 +78,16 @@ def prepare(lowered: Lowered, positions: Sequence[int]) -> tuple[Lowered, tuple[
 
     Returns:
         The kernel, and those of the positions to which its code gives no objection.
+
+    Raises:
+        ValueError: If a position is none of an operand.
     """
     function = lowered.functions[0]
-    held = tuple(position for position in positions if not objection(function, position))
+    count = len(function.params) - 1
+    integers = isinstance(positions, Sequence) and all(isinstance(p, Integral) for p in positions)
+    if not integers or not all(0 <= position < count for position in positions):
+        raise ValueError(f"`in_place` gives {positions!r}, not positions of its {count} operands")
+    held = tuple(int(position) for position in positions if not objection(function, position))
     if not held:
         return lowered, ()
     functions = (function.without_attr(NO_ALIAS), *lowered.functions[1:])

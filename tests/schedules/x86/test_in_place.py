@@ -98,6 +98,14 @@ def test_claims_are_held_against_the_code(name: str) -> None:
     assert prepare(lowered, (position,)) == (lowered, ())
 
 
+@pytest.mark.parametrize("positions", [(4,), (-1,), (1.0,), ("x",), "3", 3, None])
+def test_what_is_no_position_of_an_operand_is_refused(positions: Any) -> None:
+    template, task, _, _ = CLAIMS["1x1"]
+    lowered = template.build(task, template.default(task))
+    with pytest.raises(ValueError, match="`in_place` gives "):
+        prepare(lowered, positions)
+
+
 def body(build: Any, *types: TensorType, layout: Any = None, constants: Any = ()) -> Task:
     graph = Graph("body")
     operands = [graph.add_input(f"x{n}", type) for n, type in enumerate(types)]
