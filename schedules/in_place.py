@@ -99,7 +99,7 @@ def objection(function: Any, position: int) -> str:
 
     Every block that reads the operand must write the result, at the same element; one block writes
     it, each element once. What writes elements twice is a tile that is moved back from the end,
-    which is known by the minimum in its place.
+    which is known by the minimum or maximum in its place.
 
     Args:
         function: A TVM PrimFunc, scheduled: inputs in the order of the body's, then one output.
@@ -119,7 +119,8 @@ def objection(function: Any, position: int) -> str:
         for read in reads:
             if not _same_element(block, read, writes[0]):
                 return f"{read} is read where {writes[0]} is written"
-        if writes and "min(" in str([*realize.iter_values, *(r.min for r in writes[0].region)]):
+        where = str([*realize.iter_values, *(r.min for r in writes[0].region)]) if writes else ""
+        if "min(" in where or "max(" in where:
             return f"elements of {writes[0]} are written twice"
     return "" if writers == 1 else f"{writers} blocks write the result"
 

@@ -28,6 +28,7 @@ from leip.schedules.in_place import objection, prepare, same_elements
 from leip.schedules.task import Task
 from leip.schedules.template import Template
 from leip.schedules.x86.conv_direct import ConvDirect
+from leip.schedules.x86.conv_plain import ConvPlain
 from leip.schedules.x86.conv_winograd import ConvWinograd
 from leip.schedules.x86.depthwise import DepthwiseBlocked
 from leip.schedules.x86.matmul import MatmulPacked
@@ -68,6 +69,7 @@ CLAIMS: dict[str, tuple[Template, Task, dict[str, Any], tuple[int, ...]]] = {
     "3x3, guarded tiles": (DIRECT, conv(16, (7, 11), 24, **R3), dict(cols=4), (3,)),
     "3x3, batch": (DIRECT, conv(16, (7, 5), 12, **R3, batch=2), {}, (3,)),
     "3x3, plain": (DIRECT, conv(5, (9, 10), 24, **R3, blocks=(1, 1)), {}, (3,)),
+    "plain, vectors moved back": (ConvPlain(), conv(8, (9, 11), 8, **R3, blocks=(1, 1)), {}, ()),
     "no residual": (DIRECT, conv(16, (6, 6), 16, kernel=(1, 1)), {}, ()),
     "depthwise": (DepthwiseBlocked(), conv(20, (7, 9), 20, groups=20, **R3), {}, (3,)),
     "Winograd": (WINOGRAD, conv(16, (8, 8), 16, **R3, level=4), {}, (3,)),
