@@ -179,7 +179,10 @@ class SimplePower(Rewrite):
 
 
 class MergeConstants(Rewrite):
-    """(x + a) + b → x + (a+b);  (x * a) * b → x * (a*b)    for constants a and b"""
+    """(x + a) + b → x + (a+b);  (x * a) * b → x * (a*b)    for constants a and b
+
+    Not where a + b of floats nearly cancels: such sums are written to round x to a multiple.
+    """
 
     name = "merge-constants"
     roots = ("add", "mul")
@@ -195,11 +198,22 @@ class MergeConstants(Rewrite):
         shape = _shape([a.shape, b.shape])
         if math.prod(shape) > max(a.type.size, b.type.size):
             return Refusal("the merged constant would be larger than both", inner)
+        if node.op == "add" and _cancels(a, b):
+            return Refusal("the constants cancel, so the sum rounds", inner)
         return {"x": inner.inputs[0], "a": a, "b": b}
 
     def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
         merged = computed(rewriter, node.op, parts["a"], parts["b"])
         return rewriter.op(node.op, parts["x"], merged)
+
+
+def _cancels(a: Value, b: Value) -> bool:
+    """Whether the sum of two float constants is 12 bits shorter than they are, in any element."""
+    if not a.dtype.is_float:
+        return False
+    one, other = (np.abs(value.array.astype(np.float64)) for value in (a, b))
+    total = np.abs(a.array.astype(np.float64) + b.array.astype(np.float64))
+    return bool(np.any(total < np.maximum(one, other) / 4096))
 
 
 class ClipForms(Rewrite):

@@ -14,6 +14,7 @@ from ..context import Context
 from ..half_views import widened
 from ..view import Expr, View, bind, const, dtype_of
 from . import Compute
+from .as_written import as_written
 from .elements import (
     FAULT_DIVISION,
     cast_to,
@@ -37,6 +38,10 @@ def _c(value: float, like: Expr) -> Expr:
 
 def _plain(function: Callable[[Expr, Expr], Expr]) -> Element:
     return lambda context, attrs, a, b: function(a, b)
+
+
+def _as_written(function: Callable[[Expr, Expr], Expr]) -> Element:
+    return lambda context, attrs, a, b: as_written(function, a, b)
 
 
 def _maximum(context: Context, attrs: Any, a: Expr, b: Expr) -> Expr:
@@ -268,21 +273,21 @@ def _logic(name: str) -> Element:
 def _equal(context: Context, attrs: Any, a: Expr, b: Expr) -> Expr:
     if dtype_of(a) == "bool":
         return tirx.EQ(a.astype("int8"), b.astype("int8"))
-    return tirx.EQ(a, b)
+    return as_written(tirx.EQ, a, b)
 
 
 ELEMENTS: dict[str, Element] = {
-    "add": _plain(lambda a, b: a + b),
-    "sub": _plain(lambda a, b: a - b),
-    "mul": _plain(lambda a, b: a * b),
+    "add": _as_written(lambda a, b: a + b),
+    "sub": _as_written(lambda a, b: a - b),
+    "mul": _as_written(lambda a, b: a * b),
     "maximum": _maximum,
     "minimum": _minimum,
     "prelu": _prelu,
     "equal": _equal,
-    "less": _plain(lambda a, b: a < b),
-    "less_equal": _plain(lambda a, b: a <= b),
-    "greater": _plain(lambda a, b: a > b),
-    "greater_equal": _plain(lambda a, b: a >= b),
+    "less": _as_written(lambda a, b: a < b),
+    "less_equal": _as_written(lambda a, b: a <= b),
+    "greater": _as_written(lambda a, b: a > b),
+    "greater_equal": _as_written(lambda a, b: a >= b),
     "and": _logic("and"),
     "or": _logic("or"),
     "xor": _logic("xor"),

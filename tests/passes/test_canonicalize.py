@@ -273,6 +273,12 @@ KEEPS = {
         %b = constant {value=4.0} : f32[]
         %y = mul(%s, %b)
         return %s, %y""", "the inner result has other users"),
+    "a sum that rounds": (
+        X, """%a = constant {value=12582912.0} : f32[]
+        %b = constant {value=-12582911.0} : f32[]
+        %s = add(%x, %a)
+        %y = add(%s, %b)
+        return %y""", "the constants cancel, so the sum rounds"),
     "clips without overlap": (
         X, "%a = clip(%x) {min=2.0}\n%y = clip(%a) {max=1.0}\nreturn %y",
         "the ranges do not overlap"),
