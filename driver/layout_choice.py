@@ -55,6 +55,7 @@ class _Choice:
         known: Seconds by task key, None where there are none: a cache of what the recorder's
             history says, emptied when that has learnt more.
         tried: Keys of transforms that were measured, or cannot be.
+        modelled: What the templates' models say; they are asked once a task.
     """
 
     def __init__(self, job: Job, recorder: Recorder, measurer: Measurer) -> None:
@@ -63,6 +64,8 @@ class _Choice:
         self.measurer = measurer
         self.known: dict[str, float | None] = {}
         self.tried: set[str] = set()
+        build = job.build
+        self.modelled = TemplateCost(1, build.target, build.threads, build.level)
 
     def made(self, lanes: int, blocks: list[int]) -> LayoutChoice | None:
         """The choice among plain images and blocks of these sizes; `lanes` is the default's."""
@@ -137,8 +140,7 @@ class _Choice:
         return result
 
     def _cost(self, block: int) -> MeasuredCost:
-        build = self.job.build
-        modelled = TemplateCost(block, build.target, build.threads, build.level)
+        modelled = self.modelled.of_block(block)
         return MeasuredCost(block, self.seconds, [self.job.graph], modelled)
 
     def _measure_defaults(self, kernels: Sequence[Kernel]) -> None:

@@ -47,6 +47,12 @@ class TemplateCost:
         self._level = level
         self._known: dict[str, float | None] = {}
 
+    def of_block(self, block: int) -> TemplateCost:
+        """The same for other blocks; what a task costs is known to both."""
+        other = TemplateCost(block, self._target, self._threads, self._level)
+        other._known = self._known
+        return other
+
     def transform(self, type: TensorType, layout: Layout | None) -> int:
         return self._rates.transform(type, layout)
 

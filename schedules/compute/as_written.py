@@ -14,6 +14,7 @@ import tvm_ffi
 from tvm import sym, tirx
 
 from ..view import Expr, dtype_of, opaque
+from .elements import is_float
 
 __all__ = ["as_written"]
 
@@ -29,7 +30,7 @@ def as_written(function: Callable[[Any, Any], Any], a: Expr, b: Expr) -> Expr:
         a, b: Its operands.
     """
     value = function(a, b)
-    if not dtype_of(a).startswith("float") or not _is_folded(value, a, b):
+    if not is_float(dtype_of(a)) or not _is_folded(value, a, b):
         return value
     # Operands that the simplifier does not look into, and does not find equal: LLVM sees what
     # they are, and knows floats.

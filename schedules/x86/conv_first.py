@@ -39,7 +39,7 @@ from .tiles import TILE_CYCLES, balance, chunks, rounds
 __all__ = ["ConvFirst"]
 
 MOST_CHANNELS = 8
-EPILOGUE_CONSTANTS = 2  # of a long epilogue, that LLVM holds in registers while it accumulates
+HELD_CONSTANTS = 2  # of a long epilogue, that LLVM holds in registers while it accumulates
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class ConvFirst(Ranked[Problem, ConvFirstConfig]):
         return problem(task)
 
     def configs(self, p: Problem) -> Iterator[ConvFirstConfig]:
-        blocks = rounds(p.shape.features, p.lanes)
+        blocks, constants = rounds(p.shape.features, p.lanes), epilogue_constants(p)
         for vectors in range(1, min(blocks, 4) + 1):
             for cols in chunks(p.shape.cols, p.machine.registers):
-                if p.machine.fits(vectors, cols, epilogue_constants(p)):
+                if p.machine.fits(vectors, cols, constants):
                     for band in chunks(p.shape.rows, 16):
                         yield ConvFirstConfig(vectors, cols, band)
 
@@ -138,7 +138,7 @@ def epilogue_constants(p: Problem) -> int:
     2 x 5 did not). Where instructions take broadcasts as operands, constants need no registers.
     """
     heavy = is_heavy(p.parts) and not p.machine.broadcast_operand
-    return EPILOGUE_CONSTANTS if heavy else 0
+    return HELD_CONSTANTS if heavy else 0
 
 
 def computed_size(shape: ConvShape, config: ConvFirstConfig) -> tuple[int, int]:
