@@ -95,6 +95,7 @@ def anchored(
     others = [n.op for n in task.nodes if n is not node and not _is_injective(n)]
     require(not others, f"the body also holds {', '.join(others)}")
     require(len(task.body.outputs) == 1, "the body has several outputs")
+    require(node.output.type.size > 0, "the result is empty")
     after = _descendants(task, node)
     moved = _movement(task, after) if movement else ()
     for other in task.nodes:

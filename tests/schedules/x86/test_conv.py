@@ -286,6 +286,7 @@ def test_depthwise(name: str) -> None:
 
 REFUSALS = [
     (ConvDirect(), dict(ci=16, size=(3, 3), co=16, **K1, level=1), "level 1"),
+    (ConvDirect(), dict(ci=16, size=(3, 3), co=16, **K1, batch=0), "empty"),
     (ConvDirect(), dict(ci=16, size=(3, 3, 3), co=16, kernel=(3, 1, 1)), "rank 5"),
     (ConvDirect(), dict(ci=40, size=(3, 3), co=40, **K1, groups=20), "groups"),
     (ConvFirst(), dict(ci=16, size=(3, 3), co=16, **K3), "blocked"),
