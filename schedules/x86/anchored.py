@@ -92,10 +92,11 @@ def anchored(
     if node is None:
         raise NotApplicable(f"no {op} in the body")
     require(node.inputs[0].dtype in dtypes, f"operand is {node.inputs[0].dtype.short}")
+    filled = all(value.type.size > 0 for value in (*node.inputs, *node.outputs))
+    require(filled, "an operand is empty")
     others = [n.op for n in task.nodes if n is not node and not _is_injective(n)]
     require(not others, f"the body also holds {', '.join(others)}")
     require(len(task.body.outputs) == 1, "the body has several outputs")
-    require(node.output.type.size > 0, "the result is empty")
     after = _descendants(task, node)
     moved = _movement(task, after) if movement else ()
     for other in task.nodes:

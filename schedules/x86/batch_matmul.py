@@ -108,7 +108,6 @@ def problem(task: Task) -> Problem:
     plain = all(value.layout is None for value in (parts.output, *task.body.inputs))
     require(plain, "an operand is not row-major")
     a, b, y = parts.data.type, parts.weight, parts.node.output.type
-    require(min(*y.shape, *a.shape) > 0, "an operand is empty")
     arithmetic = [n.op for n in parts.prologue if n.definition.pattern.value == "elementwise"]
     require(len(arithmetic) <= 2, "the prologue is too long to be computed again for every panel")
     rows, cols = y.shape[-2:]

@@ -122,7 +122,6 @@ def problem(task: Task) -> Problem:
     require(math.prod(b.shape[:-2]) == 1, "the constant operand has batch axes")
     require(not attrs.transpose_a or math.prod(a.shape[:-2]) == 1, "transposed batches of A")
     require(y.shape[:-2] == a.shape[:-2] or y.rank == a.rank, "the constant operand adds axes")
-    require(min(y.shape) > 0 and min(a.shape) > 0, "an operand is empty")
     machine = Machine.of(task.target)
     cols = y.shape[-1]
     depth = b.shape[-1] if attrs.transpose_b else b.shape[-2]
