@@ -169,7 +169,12 @@ class Graph:
         return list(self._order)
 
     def users(self, value: Value) -> list[Use]:
-        """The operands that read a value, oldest node first (graph outputs are not among them)."""
+        """The operands that read a value, oldest node first (graph outputs are not among them).
+
+        Nobody reads a node that was removed, say with the last of its outputs that was replaced.
+        """
+        if value.node not in self.nx:
+            return []
         uses = [
             Use(consumer, key[1])
             for _, consumer, key in self.nx.out_edges(value.node, keys=True)

@@ -116,6 +116,11 @@ FIRES = {
         """%b = slice(%x) {axes=[2], starts=[1], ends=[4], steps=[1]}
         %y = relu(%b)
         return %y"""),
+    "split with unused pieces at the end": (
+        X, "%a, %b, %c = split(%x) {axis=2, sizes=[1,2,1]}\n%y = relu(%a)\nreturn %y",
+        """%a = slice(%x) {axes=[2], starts=[0], ends=[1], steps=[1]}
+        %y = relu(%a)
+        return %y"""),
     "gather of one row": (
         X, "%i = constant {value=1} : i64[]\n%y = gather(%x, %i) {axis=1}\nreturn %y",
         """%a = slice(%x) {axes=[1], starts=[1], ends=[2], steps=[1]}

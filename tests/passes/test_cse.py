@@ -52,6 +52,17 @@ def test_equal_outputs_keep_their_names(check_pass):
     )
 
 
+def test_the_last_output_is_unused(check_pass):
+    check_pass(
+        "cse",
+        graph(
+            "%x: f32[9]",
+            "%v, %i = topk(%x) {k=2}\n%w, %j = topk(%x) {k=2}\n%y = add(%v, %w)\nreturn %y",
+        ),
+        after=graph("%x: f32[9]", "%v, %i = topk(%x) {k=2}\n%y = add(%v, %v)\nreturn %y"),
+    )
+
+
 def test_keeps_what_differs(check_pass):
     check_pass(
         "cse",

@@ -40,6 +40,23 @@ def test_op_without_operands_and_multi_use(check_pass):
     )
 
 
+def test_the_last_output_is_unused(check_pass):
+    check_pass(
+        "fold-constants",
+        graph(
+            "%x: f32[2]",
+            """%c = constant {value=[1.0,3.0,2.0]} : f32[3]
+            %v, %i = topk(%c) {k=2}
+            %y = mul(%x, %v)
+            return %y""",
+        ),
+        after=graph(
+            "%x: f32[2]",
+            "%v = constant {value=[3.0,2.0]} : f32[2]\n%y = mul(%x, %v)\nreturn %y",
+        ),
+    )
+
+
 EXPAND = graph(
     "%x: f32[1]",
     """%c = constant {value=[1.0]} : f32[1]
