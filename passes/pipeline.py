@@ -18,6 +18,7 @@ from .dead_code import DeadCode
 from .expand_conv_transpose import ExpandConvTranspose
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .fold_empty import FoldEmpty
 from .fold_scales import FoldScales
 from .fold_transposes import FoldTransposes
 from .fuse_attention import FuseAttention
@@ -75,6 +76,7 @@ def pipeline(
 def _plain() -> list[Pass]:
     return [
         # Canonical form, nothing that rounds otherwise
+        FoldEmpty(),
         Canonicalize(exact=True),
         FoldConstants(),
         Canonicalize(exact=True),
@@ -88,6 +90,7 @@ def _plain() -> list[Pass]:
 def _fused(io_layout: str, attention: Sequence[Pass]) -> list[Pass]:
     return [
         # Phase 1: canonical form
+        FoldEmpty(),
         Canonicalize(),
         FoldConstants(),
         Canonicalize(),

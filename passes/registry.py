@@ -14,6 +14,7 @@ from .dead_code import DeadCode
 from .expand_conv_transpose import ExpandConvTranspose
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .fold_empty import FoldEmpty
 from .fold_scales import FoldScales
 from .fold_transposes import FoldTransposes
 from .fuse_attention import FuseAttention
@@ -30,6 +31,7 @@ from .wrap_kernels import WrapKernels
 
 # As `leip opt --list` shows them: by the phases of the pipeline, each named once.
 PASSES: tuple[type[Pass], ...] = (
+    FoldEmpty,
     Canonicalize,
     FoldConstants,
     Cse,

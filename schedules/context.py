@@ -81,10 +81,16 @@ class Context:
         reach: Sequence[int] | None = None,
         pad: Any = None,
     ) -> View:
-        """A reduction stage; see `view.reduce_stage`. Half floats accumulate in float32."""
+        """A reduction stage; see `view.reduce_stage`. Half floats accumulate in float32.
+
+        Reducing nothing gives the operation's neutral element and takes no stage.
+        """
         stage_type = type
         if type.dtype in (DType.F16, DType.BF16):
             stage_type = type.with_(dtype=DType.F32)
+        if 0 in extents:
+            dtype = stage_type.dtype.tvm
+            return View(type.shape, dtype, lambda *_: identity_of(combine, dtype), reach=reach)
         name = self.name(hint)
         view = reduce_stage(stage_type, extents, combine, source, name, reach=reach, pad=pad)
         if view.tensor is not None:
@@ -110,6 +116,8 @@ class Context:
         kept = [axis for axis in range(rank - len(extents)) if type.shape[axis] != 1]
         rows = [type.shape[axis] for axis in kept]
         total = math.prod(extents)
+        if total == 0:
+            return self.reduce(type, extents, combine, source, hint)
         lanes = self.row_lanes
         while lanes > 1 and lanes > total:
             lanes //= 2

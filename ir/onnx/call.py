@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -180,6 +181,8 @@ class Call:
         """`x` in a literal shape, stated through the dimensions of `x` where that can be said."""
         if tuple(shape) == x.shape:
             return x
+        if x.type.size == 0 == math.prod(shape):  # there a 0 does not say where a size comes from
+            return self.constant(np.empty(tuple(shape), x.dtype.numpy))
         return self.op("reshape", x, shape=relative_shape(x.shape, shape))
 
     def transpose(self, x: Value, perm: Sequence[int]) -> Value:

@@ -113,7 +113,7 @@ def _conv(attrs: ConvAttrs, x: Array, w: Array) -> Array:
 
 def _by_tap(w: Array, groups: int, rows: int, columns: int) -> Array:
     """The weights of each tap, in row-major order of taps: [taps, groups, rows, columns]."""
-    grouped = w.reshape(groups, rows, columns, -1)
+    grouped = w.reshape(groups, rows, columns, math.prod(w.shape[2:]))
     return np.ascontiguousarray(np.moveaxis(grouped, -1, 0), dtype=np.float64)
 
 

@@ -82,5 +82,5 @@ def at_tap(
     index: list[slice] = [slice(None)] * (x.ndim - len(counts))
     for k, count, stride, dilation in zip(tap, counts, strides, dilations):
         first = k * dilation
-        index.append(slice(first, first + (count - 1) * stride + 1, stride))
+        index.append(slice(first, first + max(0, (count - 1) * stride + 1), stride))
     return x[tuple(index)]

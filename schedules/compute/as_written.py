@@ -39,7 +39,7 @@ def as_written(function: Callable[[Any, Any], Any], a: Expr, b: Expr) -> Expr:
 
 def _is_folded(value: Expr, a: Expr, b: Expr) -> bool:
     """Whether the simplifier makes something else of an operation than its operands, simplified."""
-    if isinstance(value, tirx.FloatImm):
+    if not hasattr(value, "a"):  # no operation: folded as it was made, as 0 + b is
         return not (isinstance(a, tirx.FloatImm) and isinstance(b, tirx.FloatImm))
     analyzer = sym.Analyzer()
     simple = analyzer.simplify(value)

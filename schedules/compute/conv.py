@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,9 +98,7 @@ def _conv_transpose(
         return guarded(tirx.all(*checks), term, const(0, dtype))
 
     type = context.type(dtype, out.shape)
-    extents = (channels, *w.shape[2:])
-    assert math.prod(extents) > 0
-    total = context.reduce(type, extents, "sum", source, "conv_transpose")
+    total = context.reduce(type, (channels, *w.shape[2:]), "sum", source, "conv_transpose")
     return finished(total, out)
 
 

@@ -16,7 +16,7 @@ from ...ir.types import TensorType
 from ..context import Context
 from ..half import is_half
 from ..half_views import widened
-from ..view import Expr, View, bind, const, dtype_of, identity_of
+from ..view import Expr, View, bind, const, dtype_of
 from . import Compute
 from .elements import cast_to, is_float, is_nan
 
@@ -65,8 +65,6 @@ def reduce_axes(
     keeps_zero = element is None and x.pad is not None and x.pad == 0 and reach != shape
     pad = np.zeros((), DType.parse(dtype).numpy) if keeps_zero else None
     extents = [x.shape[axis] for axis in axes]
-    if math.prod(extents) == 0:
-        return View(shape, dtype, lambda *_: identity_of(combine, dtype))
     if context.row_lanes and type.layout is None and axes == tuple(range(axes[0], x.rank)):
         return context.reduce_row(type, extents, combine, source, hint)
     return context.reduce(type, extents, combine, source, hint, reach=reach, pad=pad)

@@ -18,11 +18,12 @@ DOUBLE_PUMPED = dataclasses.replace(AVX512, cpu="znver4", fma_ports=1)
 NEON = Target("llvm", "arm", "aarch64-linux-gnu", "cortex-a72", ("neon",), 128, 32, CACHES)
 
 PLAIN = (
-    "canonicalize{exact=true},fold-constants,canonicalize{exact=true},dead-code,"
+    "fold-empty,canonicalize{exact=true},fold-constants,canonicalize{exact=true},dead-code,"
     "wrap-kernels,order-nodes"
 )
 FUSED = (
-    "canonicalize,fold-constants,canonicalize,cse,recognize-norms,recognize-activations,"
+    "fold-empty,canonicalize,fold-constants,canonicalize,cse,recognize-norms,"
+    "recognize-activations,"
     "fold-scales,fold-transposes,fold-batch-norm,expand-conv-transpose,"
     "canonicalize,fold-constants,cse,dead-code,io-layout,"
     "fuse-conv,fuse-matmul,fuse-reductions,fuse-elementwise,wrap-kernels"
@@ -72,7 +73,7 @@ def test_spaces_and_options():
     ("text", "message"),
     [
         ("fuse-cnv", "did you mean fuse-conv"),
-        ("xyz", "there are canonicalize"),
+        ("xyz", "there are fold-empty, canonicalize"),
         ("cse{a=1}", "no option 'a'"),
         ("fold-constants{max_bytes}", "no option 'max_bytes'"),
         ("fold-constants{max_bytes=many}", "takes int, not 'many'"),

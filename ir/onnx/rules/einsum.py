@@ -90,7 +90,8 @@ def _join(
     sizes: dict[str, int] = {}
     for value, labels in ((a, la), (b, lb)):
         for label, size in zip(labels, value.shape):
-            sizes[label] = max(sizes.get(label, 1), size)
+            if sizes.get(label, 1) == 1:
+                sizes[label] = size
     batch = [label for label in la if label in lb and label in needed]
     inner = [label for label in la if label in lb and label not in needed]
     rows = [label for label in la if label not in lb]

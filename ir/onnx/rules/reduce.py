@@ -124,6 +124,8 @@ def _over_rows(build: Callable[[Call, Value, int], Value]) -> Rule:
 
 def _hardmax(call: Call, x: Value, axis: int) -> Value:
     """1 at the first maximum along the axis, 0 elsewhere."""
+    if x.type.size == 0:
+        return x
     at = call.op("argmax", x, axis=axis, keepdims=True)
     size = x.shape[axis]
     along = (size, *(1,) * (-axis - 1))

@@ -224,6 +224,7 @@ CASES = {
     ),
     "cum-sum": (14, f"({X}) => (float y) <int64 a = {{2}}> {{ y = CumSum <exclusive=1, reverse=1> (x, a) }}"),
     "mod-float": (13, f"({X}, {X[:-1]}z) => (float y) {{ y = Mod <fmod=1> (x, z) }}"),
+    "hardmax-of-nothing": (13, "(float[2,0,3] x) => (float y) { y = Hardmax <axis=1> (x) }"),
     # shape arithmetic, folded
     "shape-arithmetic": (
         17,
@@ -279,6 +280,7 @@ EQUATIONS = {
     "ijk,k->j": ("2,3,4", "4"),
     "bn,anm,bm->ba": ("2,3", "5,3,4", "2,4"),
     "ij,ij->": ("2,3", "2,3"),
+    "ik,kj->ij": ("2,0", "0,3"),
 }
 
 

@@ -51,6 +51,10 @@ def residual(g: Graph, x: Value, y: Value, scale: Value, bias: Value) -> list[Va
     return [total, g.op("gelu", normal)]
 
 
+def sum_of_nothing(g: Graph, a: Value, b: Value, bias: Value) -> Value:
+    return g.op("add", g.op("matmul", a, b), bias)
+
+
 def centred(g: Graph, x: Value) -> Value:
     return g.op("sub", x, g.op("reduce_mean", x, attrs=ReduceAttrs((2,))))
 
@@ -121,6 +125,7 @@ STAGES: dict[str, tuple[Make, list[TensorType]]] = {
     ),
     "lrn": (simple("lrn", LrnAttrs(5, 0.5)), [rows(2, 21, 7, 9)]),
     "blocked lrn": (simple("lrn", LrnAttrs(5, 0.5)), [rows(2, 32, 7, 9, layout=C16)]),
+    "a product of nothing and a bias": (sum_of_nothing, [rows(3, 0), rows(0, 5), rows(5)]),
     "blocked lrn of odd channels": (
         simple("lrn", LrnAttrs(4, 0.5, 0.5, 2.0)),
         [rows(1, 21, 7, 9, layout=C16)],
