@@ -41,6 +41,25 @@ def uniform(value: Value) -> Any | None:
     return flat[0] if bool(np.all(flat == flat[0])) else None
 
 
+def never_minus(value: Value, steps: int = 8) -> bool:
+    """Whether every element of a float is +0, above, or NaN, as far as `steps` ops before it say.
+
+    So it is with absolute values, squares, their sums and averages, and such with an epsilon.
+    """
+    node = value.node
+    if value.is_constant:
+        small = value.type.size <= UNIFORM_LIMIT
+        return small and not bool(np.signbit(value.array.astype(np.float64)).any())
+    if node.op in ("abs", "exp", "sigmoid"):
+        return True
+    if node.op == "mul" and node.inputs[0] is node.inputs[1]:
+        return True
+    if node.op == "pow" and scalar(node.inputs[1]) == 2.0:
+        return True
+    kept = ("add", "mul", "div", "reduce_sum", "reduce_mean", "avg_pool", "reshape", "transpose")
+    return steps > 0 and node.op in kept and all(never_minus(v, steps - 1) for v in node.inputs)
+
+
 def with_constant(node: Node) -> tuple[Value, Value] | None:
     """`(x, constant)` of an op of two operands of which the second is constant."""
     if len(node.inputs) != 2 or not node.inputs[1].is_constant or node.inputs[0].is_constant:

@@ -15,6 +15,7 @@ from .matching import (
     full_like,
     is_scalar,
     made_by,
+    never_minus,
     scalar,
     uniform,
     used_once,
@@ -158,7 +159,10 @@ class DivideByConstant(Rewrite):
 
 
 class SimplePower(Rewrite):
-    """x^2 → x*x;  x^3 → x*x*x;  x^0.5 → sqrt(x);  x^-1 → 1/x;  x^-0.5 → rsqrt(x)"""
+    """x^2 → x*x;  x^3 → x*x*x;  x^-1 → 1/x;  x^0.5 → sqrt(x), x^-0.5 → rsqrt(x)    for x from +0 on
+
+    -inf^0.5 is inf and -0^-0.5 is, where roots are NaN and -inf.
+    """
 
     name = "simple-power"
     roots = ("pow",)
@@ -168,7 +172,11 @@ class SimplePower(Rewrite):
         if exponent is None or node.inputs[0].type != node.output.type:
             return None
         allowed = (2.0, 3.0, 0.5, -1.0, -0.5) if node.output.dtype.is_float else (2.0, 3.0)
-        return {"exponent": exponent} if exponent in allowed else None
+        if exponent not in allowed:
+            return None
+        if abs(exponent) == 0.5 and not never_minus(node.inputs[0]):
+            return Refusal("the base may be -inf or -0", node)
+        return {"exponent": exponent}
 
     def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
         x, exponent = node.inputs[0], parts["exponent"]

@@ -131,7 +131,10 @@ def _pow(attrs: NoAttrs, base: Array, exponent: Array) -> Array:
     An integer to a negative integer power is its truncated reciprocal (0 to one: 0).
     """
     if is_floating(base.dtype) or is_floating(exponent.dtype):
-        return finish(np.power(precise(base), precise(exponent)), base.dtype)
+        x, y = precise(base), precise(exponent)
+        # numpy takes sqrt for a scalar 0.5, which differs from pow for -inf and -0
+        rooted = (y == 0.5) & ((x == 0) | (x == -np.inf))
+        return finish(np.where(rooted, np.abs(x), np.power(x, y)), base.dtype)
     wrapped = np.power(base.astype(np.int64), np.maximum(exponent, 0).astype(np.int64))
     odd = exponent.astype(np.int64) % 2 != 0
     reciprocal = np.where(base == 1, 1, np.where(wide(base) == -1, np.where(odd, -1, 1), 0))

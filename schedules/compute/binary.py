@@ -156,13 +156,23 @@ def _constant_power(context: Context, exponent: float) -> Element | None:
         2.0: lambda x: bind(x, lambda v: v * v),
         3.0: lambda x: bind(x, lambda v: v * v * v),
         4.0: lambda x: bind(x, lambda v: bind(v * v, lambda s: s * s)),
-        0.5: tirx.sqrt,
-        -0.5: lambda x: _c(1, x) / tirx.sqrt(x),
+        0.5: lambda x: _of_root(x, lambda root: root, math.inf),
+        -0.5: lambda x: _of_root(x, lambda root: _c(1, x) / root, 0.0),
         -1.0: lambda x: _c(1, x) / x,
-        -2.0: lambda x: bind(x, lambda v: _c(1, v) / (v * v)),
+        -2.0: lambda x: bind(_c(1, x) / x, lambda v: v * v),
     }
     function = table.get(exponent)
     return None if function is None else (lambda context, attrs, x, y: function(x))
+
+
+def _of_root(x: Expr, function: Callable[[Expr], Expr], lowest: float) -> Expr:
+    """A function of sqrt(x), with +0 as the root of -0 and a result of its own for -inf, as pow."""
+
+    def of(v: Expr) -> Expr:
+        is_lowest = tirx.EQ(v, _c(-math.inf, v))
+        return tirx.Select(is_lowest, _c(lowest, v), function(tirx.abs(tirx.sqrt(v))))
+
+    return bind(x, of)
 
 
 def _integer_power(context: Context, attrs: Any, x: Expr, y: Expr) -> Expr:

@@ -42,8 +42,22 @@ FIRES = {
     "cubed": (X, "%c = constant {value=3.0} : f32[]\n%y = pow(%x, %c)\nreturn %y",
               "%s = mul(%x, %x)\n%y = mul(%s, %x)\nreturn %y"),
     "square root as a power": (
-        X, "%c = constant {value=0.5} : f32[]\n%y = pow(%x, %c)\nreturn %y",
-        "%y = sqrt(%x)\nreturn %y"),
+        X, """%c = constant {value=0.5} : f32[]
+        %e = constant {value=1e-5} : f32[]
+        %a = mul(%x, %x)
+        %m = reduce_mean(%a) {axes=[2]}
+        %v = add(%m, %e)
+        %y = pow(%v, %c)
+        return %y""",
+        """%e = constant {value=1e-5} : f32[]
+        %a = mul(%x, %x)
+        %m = reduce_mean(%a) {axes=[2]}
+        %v = add(%m, %e)
+        %y = sqrt(%v)
+        return %y"""),
+    "reciprocal square root as a power": (
+        X, "%c = constant {value=-0.5} : f32[]\n%a = abs(%x)\n%y = pow(%a, %c)\nreturn %y",
+        "%a = abs(%x)\n%y = rsqrt(%a)\nreturn %y"),
     "constants merge": (
         X, """%a = constant {value=2.0} : f32[]
         %b = constant {value=4.0} : f32[]
@@ -269,6 +283,16 @@ FIRES = {
 
 # what → (inputs, text, reason)
 KEEPS = {
+    "square root of what may be negative": (
+        X, "%c = constant {value=0.5} : f32[]\n%y = pow(%x, %c)\nreturn %y", "may be -inf or -0"),
+    "square root of a sum with a negative number": (
+        X, """%c = constant {value=0.5} : f32[]
+        %n = constant {value=-1.0} : f32[]
+        %a = abs(%x)
+        %s = add(%a, %n)
+        %y = pow(%s, %c)
+        return %y""",
+        "may be -inf or -0"),
     "reciprocal that is not accurate": (
         X, "%c = constant {value=0.0} : f32[]\n%y = div(%x, %c)\nreturn %y",
         "without an accurate reciprocal"),
