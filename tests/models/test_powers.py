@@ -1,4 +1,4 @@
-"""Powers to a constant, which are computed without logarithms, at the values where pow is special."""
+"""Powers to a constant, many of them without logarithms, at the values where pow is special."""
 
 from __future__ import annotations
 

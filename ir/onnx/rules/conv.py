@@ -8,7 +8,7 @@ from ...dtypes import DType
 from ...graph import Value
 from ..call import Call, Results, Rule
 from ..problems import Unsupported
-from .windows import halves, window_of
+from .windows import check_spatial, halves, window_of
 
 _EXACT_IN_F32 = 1 << 24
 
@@ -51,8 +51,12 @@ def without_negative_pads(
 
 
 def _check_kernel(call: Call, x: Value, w: Value) -> None:
-    if x.rank < 3 or w.rank != x.rank:
-        raise Unsupported(f"operands of shapes {list(x.shape)} and {list(w.shape)}")
+    check_spatial(x)
+    if w.rank != x.rank:
+        raise Unsupported(
+            f"operands of shapes {list(x.shape)} and {list(w.shape)}",
+            "The model is not valid ONNX.",
+        )
     stated = call.get_ints("kernel_shape", w.shape[2:])
     if stated != w.shape[2:]:
         raise Unsupported(

@@ -11,7 +11,7 @@ from ...graph import Value
 from ..call import Call, Results, Rule
 from ..problems import Unsupported
 from .conv import without_negative_pads
-from .windows import window_of
+from .windows import check_spatial, window_of
 
 
 def _max_pool(call: Call) -> Results:
@@ -29,6 +29,7 @@ def _average_pool(call: Call) -> Results:
 
 
 def _windowed(call: Call, op: str, x: Value, **fields: bool) -> Value:
+    check_spatial(x)
     kernel = call.get_ints("kernel_shape")
     strides, pads, dilations = window_of(call, x.shape[2:], kernel)
     x, pads = without_negative_pads(call, x, pads)

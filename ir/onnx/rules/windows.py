@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ...graph import Value
 from ..call import Call
 from ..problems import Unsupported
 
@@ -13,6 +14,18 @@ class Window(NamedTuple):
     strides: tuple[int, ...]
     pads: tuple[int, ...]  # begins, then ends
     dilations: tuple[int, ...]
+
+
+def check_spatial(x: Value) -> None:
+    """Raise Unsupported unless `x` is [N, C, *spatial] with 1 to 3 spatial dimensions."""
+    n = x.rank - 2
+    if n < 1:
+        raise Unsupported(f"{x.type} has no spatial dimensions", "The model is not valid ONNX.")
+    if n > 3:
+        raise Unsupported(
+            f"{x.type} has {n} spatial dimensions; only 1-d, 2-d and 3-d convolutions and pools are"
+            " supported"
+        )
 
 
 def window_of(call: Call, size: Sequence[int], kernel: Sequence[int]) -> Window:

@@ -263,6 +263,27 @@ def test_attributes_that_make_no_sense(model) -> None:
     assert "not understood (ValueError" in text and "onnx.checker" in text
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        "Conv (x, w)",
+        "ConvTranspose (x, w)",
+        "MaxPool <kernel_shape=[2,2,2,2]> (x)",
+        "AveragePool <kernel_shape=[2,2,2,2]> (x)",
+        "LpPool <kernel_shape=[2,2,2,2]> (x)",
+    ],
+)
+def test_windows_of_four_dimensions(model, node: str) -> None:
+    proto = model(f"(float[1,3,4,4,4,4] x, float[3,3,1,1,1,1] w) => (float y) {{ y = {node} }}")
+    proto.graph.node[0].name = "deep"
+    with pytest.raises(ImportProblems) as caught:
+        import_model(proto)
+    (problem,) = caught.value.problems
+    assert problem.node == "deep"
+    assert "has 4 spatial dimensions; only 1-d, 2-d and 3-d" in problem.what
+    assert "contradict" not in str(caught.value)
+
+
 def test_loops_are_problems_and_name_what_to_do() -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["d"])],
