@@ -14,7 +14,7 @@ from ..codegen.resolver import resolve, runs_here
 from ..errors import UsageError
 from ..ir.whole_file import write_text_whole
 from .files import PathLike, load_array, read_graph, safe_stems
-from .given_logs import GivenLogs, given_logs
+from .given_logs import GivenLogs, given_logs, unused_notes
 from .options import CompileOptions
 from .reports import CompileReport
 
@@ -66,7 +66,7 @@ def compile_with(
             graph = manager.run(model.copy())
         build = _build_options(options, target, model, graph)
         cache = open_cache(options.cache_dir, options.plugins)
-        notes: tuple[str, ...] = ()
+        notes = unused_notes(options)
         if options.iterations is not None:
             with clock("search"):
                 tuned = _tuned(options, build, graph, logs, folder.staging, pool, cache, watch)

@@ -13,7 +13,7 @@ from ..search.log import FOLDER, LogContent, find_log, is_begun, read_log
 from ..search.registry import parts
 from .options import CompileOptions
 
-__all__ = ["GivenLogs", "check_target", "given_logs"]
+__all__ = ["GivenLogs", "check_target", "given_logs", "unused_notes"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,17 @@ def given_logs(options: CompileOptions, target: Target) -> GivenLogs:
     if own is not None and (options.iterations == 0 or is_begun(own)):
         check_target(read_log(own, "move it away, or choose another --output_path"), target)
     return GivenLogs(own, others)
+
+
+def unused_notes(options: CompileOptions) -> tuple[str, ...]:
+    """That a log stands beside the object, and a compile without a search does not go by it."""
+    folder = options.output_path / FOLDER
+    if options.iterations is not None or not any(folder.glob("*.json")):
+        return ()
+    return (
+        f"the tuning log in {folder} is not used: "
+        "add --optimization category:graph,iterations:0 to build what it holds",
+    )
 
 
 def check_target(content: LogContent, target: Target) -> None:

@@ -94,6 +94,51 @@ def test_zero_elsewhere_gives_the_same_kernels(searched: Tuning) -> None:
     assert searched.object("GIVEN") == searched.object()
 
 
+def test_what_won_is_what_is_built(searched: Tuning) -> None:
+    """A log written by hand, in which a config other than the default has won, or has lost."""
+    same_id = ("--model_id", "12345678-1234-5678-1234-567812345678")  # so only kernels differ
+    searched(None, "PLAIN", *same_id)
+    header, *records = searched.lines()
+    text = next(r for r in records if r["kind"] == "task" and "matmul(" in r["text"])
+    of_task = [r for r in records if r.get("task") == text["task"] and "config" in r]
+    default, other = (r["config"] for r in of_task[:2])  # the default is measured first
+    assert other != default
+    challenge = {
+        **{key: of_task[0][key] for key in ("task", "template", "source", "stamp")},
+        "kind": "challenge",
+        "incumbent": default,
+        "challenger": other,
+        "ratio": 0.5,
+        "noise": 0.01,
+    }
+    for name, won in (("WON", True), ("LOST", False)):
+        folder = searched.cli.folder / name / "optimization_artifacts"
+        folder.mkdir(parents=True)
+        lines = (header, text, {**challenge, "won": won})
+        (folder / "own.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    said = searched(0, "WON", *same_id, "--dump_ir", "ir")
+    assert "1 of 3 kernels get another config than their default" in " ".join(said.split())
+    chosen = (searched.cli.folder / "ir" / "99_chosen.txt").read_text()
+    knobs = [f"{name}={value}" for name, value in other.items() if value != default[name]]
+    assert all(knob in chosen for knob in knobs)
+    built = searched.object("WON")
+    assert built != searched.object("PLAIN")
+    searched(0, "WON", *same_id, "--cache_dir", "empty")
+    assert searched.object("WON") == built
+    searched(0, "GIVEN", *same_id, "--tuning_log", searched.log("WON"))
+    assert searched.object("GIVEN") == built
+
+    assert "0 of 3 kernels get another config" in " ".join(searched(0, "LOST", *same_id).split())
+    assert searched.object("LOST") == searched.object("PLAIN")
+
+
+def test_a_log_that_stands_there_unused_is_told(searched: Tuning) -> None:
+    text = " ".join(searched(None).split())
+    assert "the tuning log in OUT/optimization_artifacts is not used: add --optimization" in text
+    assert "is not used" not in searched(0)
+
+
 def test_an_exhausted_space_ends_early_and_says_so(tuning: Tuning) -> None:
     text = tuning(30000, env={"FAKE_FAILS": "7"})
     count = tuning.measured()
@@ -126,11 +171,21 @@ def test_what_was_proven_stays_if_more_iterations_find_nothing(tuning: Tuning) -
     assert "what an earlier search found" in tuning(60)  # the rival of the next one
 
 
-def test_a_log_of_other_threads_says_so(searched: Tuning) -> None:
-    text = searched(0, "OUT", "--threads", "1")
-    assert "is of 2 threads and level 3, this compile of 1 and level 3: 0 of" in " ".join(
-        text.split()
-    )
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--threads", "1"), "this compile of 1 and level 3: 0 of 3 tasks match"),
+        (
+            ("--optimization", "category:kernel,level:2"),
+            "this compile of 2 and level 2: 0 of 3 tasks match",
+        ),
+    ],
+)
+def test_a_log_of_other_threads_or_another_level_says_so(
+    searched: Tuning, flags: Sequence[str], said: str
+) -> None:
+    text = " ".join(searched(0, "OUT", *flags).split())
+    assert f"is of 2 threads and level 3, {said}" in text
 
 
 def findings(tuning: Tuning, out: str) -> list[dict[str, Any]]:
