@@ -204,7 +204,7 @@ def make_pipeline(level: int, target: Target, layout: str, threads: int) -> list
     from .layout_cost import TemplateCost
 
     cost = TemplateCost(target.lanes(DType.F32), target, threads, level)
-    return pipeline(level, target, Layout.parse(layout) if layout else None, cost)
+    return pipeline(level, target, Layout.parse(layout) if layout else None, cost, cost)
 
 
 def _check_runs_here(target: Target) -> None:

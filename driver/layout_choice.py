@@ -133,10 +133,10 @@ class _Choice:
         graph = self.job.graph
         if block == 1:
             return all_plain(graph)
-        cost = self._cost(block)
-        result = laid_out(graph, block, cost, self.job.build.target)
+        cost, after = self._cost(block), self.job.after_layouts(block)
+        result = laid_out(graph, block, cost, after)
         while self._measure_transforms(result):
-            result = laid_out(graph, block, cost, self.job.build.target)
+            result = laid_out(graph, block, cost, after)
         return result
 
     def _cost(self, block: int) -> MeasuredCost:

@@ -14,6 +14,8 @@ from ..codegen.kernel_object import kernel_stem
 from ..codegen.views import find_views
 from ..ir.graph import Graph
 from ..ir.text import print_graph
+from ..passes.base import Pass
+from ..passes.pipeline import after_layouts
 from ..schedules.select import Override
 from ..schedules.task import Task
 from ..schedules.template import Knobs, Template
@@ -22,6 +24,7 @@ from ..search.layouts import replayed
 from ..search.record import Config, LayoutChoice
 from ..search.status import SearchStatus
 from .given_logs import GivenLogs
+from .layout_cost import TemplateCost
 from .options import CompileOptions
 
 __all__ = ["Job", "Kernel", "Tuned", "Watch", "apply_layouts", "kernels_of", "override_of"]
@@ -64,6 +67,12 @@ class Job:
         build = self.build
         facts = f"{build.target}\n{build.threads}\n{build.level}\n"
         return hashlib.sha256((facts + print_graph(graph)).encode()).hexdigest()
+
+    def after_layouts(self, block: int) -> list[Pass]:
+        """The passes of the pipeline that follow the assignment of layouts in such blocks."""
+        build = self.build
+        cost = TemplateCost(block, build.target, build.threads, build.level)
+        return after_layouts(block, build.target, cost)
 
 
 @dataclass(frozen=True)
@@ -121,4 +130,4 @@ def apply_layouts(job: Job, choice: LayoutChoice | None) -> Graph:
     """The job's graph with the layouts of a choice; as it is without one."""
     if choice is None or choice.default:
         return job.graph
-    return replayed(job.graph, choice.block, choice.blocked, job.build.target)
+    return replayed(job.graph, choice.block, choice.blocked, job.after_layouts(choice.block))

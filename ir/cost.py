@@ -1,4 +1,4 @@
-"""What kernels and layout transforms cost: the protocol that the layout pass optimizes over."""
+"""What kernels and layout transforms cost: the protocols that passes optimize over."""
 
 from __future__ import annotations
 
@@ -25,4 +25,12 @@ class CostModel(Protocol):
 
     def transform(self, type: TensorType, layout: Layout | None) -> int:
         """Time of converting a value of `type` (plain or blocked) to `layout`."""
+        ...
+
+
+class KernelCost(Protocol):
+    """Modelled times of kernels whose layouts have been chosen."""
+
+    def standing(self, kernel: Node) -> int | None:
+        """Nanoseconds of a kernel node with its images as they stand; None: nobody knows."""
         ...

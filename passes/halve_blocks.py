@@ -10,6 +10,7 @@ from ..ir.layout import Layout
 from ..ir.op import Pattern
 from ..ir.ties import tied_together
 from .base import Pass, PassResult
+from .conv_kind import is_dense, is_depthwise
 from .rebuild import add_copy
 from .relayout import add_relaid, is_transform
 
@@ -121,25 +122,19 @@ def _read_by_channel(body: Graph) -> set[Value]:
         for value in node.outputs:
             readers = body.users(value)
             if value not in body.outputs and all(
-                (_is_dense(reader) and index == 0) or found.issuperset(reader.outputs)
+                (reader.op == "conv" and is_dense(reader) and index == 0)
+                or found.issuperset(reader.outputs)
                 for reader, index in readers
             ):
                 found.add(value)
     return found
 
 
-def _is_dense(node: Node) -> bool:
-    return node.op == "conv" and node.attrs.groups == 1  # type: ignore[attr-defined, no-any-return]
-
-
 def _indifferent(node: Node) -> bool:
     """Whether a node works as well in blocks of any size."""
     if node.op in ("input", "constant", *WINDOWS) or node.pattern is Pattern.ELEMENTWISE:
         return True
-    if node.op != "conv":
-        return False
-    groups: int = node.attrs.groups  # type: ignore[attr-defined]
-    return groups == 1 or groups == node.inputs[0].shape[1] == node.output.shape[1]
+    return node.op == "conv" and (is_dense(node) or is_depthwise(node))
 
 
 def _relaid(graph: Graph, halved: set[Value], layout: Layout) -> Graph:

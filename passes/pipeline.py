@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import UsageError
 from ..ir import levels
-from ..ir.cost import CostModel
+from ..ir.cost import CostModel, KernelCost
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
 from ..ir.target import Target
@@ -26,6 +26,7 @@ from .fuse_conv import FuseConv
 from .fuse_elementwise import FuseElementwise
 from .fuse_matmul import FuseMatmul
 from .fuse_reductions import FuseReductions
+from .fuse_separable import FuseSeparable
 from .halve_blocks import HalveBlocks
 from .io_layout import IoLayout
 from .order_nodes import OrderNodes
@@ -40,6 +41,7 @@ def pipeline(
     target: Target,
     io_layout: Layout | None = None,
     layout_cost: CostModel | None = None,
+    kernel_cost: KernelCost | None = None,
 ) -> list[Pass]:
     """The passes of an optimization level, plugins in their places.
 
@@ -49,6 +51,7 @@ def pipeline(
         target: Its float32 lanes are the block of blocked layouts.
         io_layout: How images stand in memory at the model's border; None: as the model says.
         layout_cost: What kernels cost in blocks of the target's lanes; None: `ModelledCost`.
+        kernel_cost: What kernels cost as they stand; None: no kernels are joined by it.
 
     Raises:
         UsageError: There is no such level, or an I/O layout is asked for below level 3.
@@ -67,7 +70,7 @@ def pipeline(
     return with_plugins(
         [
             *_fused(layout, _attention(target) if level >= levels.LAYOUTS else ()),
-            *(_laid_out(target, layout_cost) if level >= levels.LAYOUTS else ()),
+            *(_laid_out(target, layout_cost, kernel_cost) if level >= levels.LAYOUTS else ()),
             OrderNodes(),
         ]
     )
@@ -124,10 +127,25 @@ def _attention(target: Target) -> list[Pass]:
     return [FuseAttention()] if target.arch == "x86" and target.vector_bits >= 128 else []
 
 
-def _laid_out(target: Target, cost: CostModel | None) -> list[Pass]:
+def _laid_out(target: Target, cost: CostModel | None, kernel_cost: KernelCost | None) -> list[Pass]:
     lanes = target.lanes(DType.F32)
     return [
         # Phase 6: layouts
         AssignLayouts(block=lanes, cost=cost),
-        *([HalveBlocks(block=lanes)] if target.splits_vectors else []),
+        *after_layouts(lanes, target, kernel_cost),
+    ]
+
+
+def after_layouts(block: int, target: Target, kernel_cost: KernelCost | None) -> list[Pass]:
+    """What follows the assignment of layouts in such blocks: passes for kernels as they stand.
+
+    Args:
+        block: Channels per block.
+        target: What the kernels run on.
+        kernel_cost: What kernels cost as they stand; None: no kernels are joined by it.
+    """
+    halved = target.splits_vectors and block == target.lanes(DType.F32)
+    return [
+        *([HalveBlocks(block=block)] if halved else []),
+        *([FuseSeparable(kernel_cost)] if kernel_cost is not None else []),
     ]

@@ -22,11 +22,13 @@ from .fuse_conv import FuseConv
 from .fuse_elementwise import FuseElementwise
 from .fuse_matmul import FuseMatmul
 from .fuse_reductions import FuseReductions
+from .fuse_separable import FuseSeparable
 from .halve_blocks import HalveBlocks
 from .io_layout import IoLayout
 from .order_nodes import OrderNodes
 from .recognize_activations import RecognizeActivations
 from .recognize_norms import RecognizeNorms
+from .split_separable import SplitSeparable
 from .wrap_kernels import WrapKernels
 
 # As `leip opt --list` shows them: by the phases of the pipeline, each named once.
@@ -49,8 +51,10 @@ PASSES: tuple[type[Pass], ...] = (
     FuseReductions,
     FuseElementwise,
     WrapKernels,
+    SplitSeparable,
     AssignLayouts,
     HalveBlocks,
+    FuseSeparable,
     OrderNodes,
 )
 

@@ -31,6 +31,7 @@ __all__ = [
 
 # (module, class), most specific first; imported when templates are first asked for.
 TEMPLATES: list[tuple[str, str]] = [
+    ("x86.conv_separable", "ConvSeparable"),
     ("x86.conv_plain", "ConvPlain"),
     ("x86.conv_first", "ConvFirst"),
     ("x86.depthwise", "DepthwiseBlocked"),

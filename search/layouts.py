@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..ir.cost import CostModel
-from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
-from ..ir.target import Target
 from ..ir.types import TensorType
 from ..passes.assign_layouts import AssignLayouts
-from ..passes.halve_blocks import HalveBlocks
+from ..passes.base import Pass
 from ..passes.layout_roles import Slot, roles
 from ..passes.modelled_cost import ModelledCost
 from ..passes.order_nodes import OrderNodes
 from ..passes.relayout import in_layout, is_transform, transform_kernel
+from ..passes.split_separable import SplitSeparable
 
 __all__ = [
     "MARGIN",
@@ -42,15 +41,20 @@ _FAR = 10**15  # nanoseconds: more than any graph takes
 SecondsOf = Callable[[Node], float | None]
 
 
-def laid_out(graph: Graph, block: int, cost: CostModel, target: Target | None = None) -> Graph:
+def laid_out(graph: Graph, block: int, cost: CostModel, after: Sequence[Pass] = ()) -> Graph:
     """The graph with its layouts assigned anew, plain or in blocks of this size.
 
-    For a `target`, blocks of its vectors are halved where that saves lanes, as in its pipeline.
+    `after` are the passes that follow in the pipeline (`after_layouts`).
     """
-    graph = AssignLayouts(block=block, cost=cost).run(graph.copy()).graph
-    if target is not None and target.splits_vectors and block == target.lanes(DType.F32):
-        graph = HalveBlocks(block=block).run(graph).graph
-    return OrderNodes().run(graph).graph
+    result = _apart(graph)
+    for step in (AssignLayouts(block=block, cost=cost), *after, OrderNodes()):
+        result = step.run(result).graph
+    return result
+
+
+def _apart(graph: Graph) -> Graph:
+    """A copy without kernels that were joined in the layouts of their images."""
+    return SplitSeparable().run(graph.copy()).graph
 
 
 def all_plain(graph: Graph) -> Graph:
@@ -63,18 +67,16 @@ def all_blocked(graph: Graph, block: int) -> Graph:
     return laid_out(graph, block, _Forced(None))
 
 
-def replayed(
-    graph: Graph, block: int, blocked: Sequence[str], target: Target | None = None
-) -> Graph:
+def replayed(graph: Graph, block: int, blocked: Sequence[str], after: Sequence[Pass] = ()) -> Graph:
     """The graph with exactly these kernels, by the names of their first results, on blocks."""
-    return laid_out(graph, max(2, block), _Forced(frozenset(blocked)), target)
+    return laid_out(graph, max(2, block), _Forced(frozenset(blocked)), after)
 
 
 def blocked_kernels(graph: Graph) -> tuple[str, ...]:
     """Names of the first results of the kernels that work on blocked images."""
     return tuple(
         node.outputs[0].name
-        for node in graph.nodes()
+        for node in _apart(graph).nodes()
         if node.op == "kernel" and not is_transform(node) and _works_blocked(node)
     )
 

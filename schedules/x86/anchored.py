@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,16 @@ from ..task import Task
 from ..template import NotApplicable, Pack, require
 from ..view import View
 
-__all__ = ["Anchored", "Body", "anchored", "epilogue_packs", "is_heavy", "lower_anchored"]
+__all__ = [
+    "Anchor",
+    "Anchored",
+    "Body",
+    "anchored",
+    "are_heavy",
+    "epilogue_packs",
+    "is_heavy",
+    "lower_anchored",
+]
 
 Anchor = Callable[[list[View], Context], View]
 Operand = Callable[[TensorType, str], tuple[Any, View]]
@@ -73,6 +82,7 @@ def anchored(
     constant_weight: bool = True,
     dtypes: tuple[DType, ...] = (DType.F32,),
     movement: bool = False,
+    inner: Node | None = None,
 ) -> Anchored:
     """Take a task apart around its anchor.
 
@@ -82,19 +92,21 @@ def anchored(
         constant_weight: Whether the second operand must be a packable constant of this kernel.
         dtypes: Dtypes that the anchor's first operand may have.
         movement: Whether transposes and reshapes may follow the epilogue.
+        inner: Another anchor, in the prologue, that the template computes in a stage of its own.
 
     Raises:
         NotApplicable: If the body is of another form.
     """
     require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
     require(task.level >= levels.FUSED, "level 1 has plain loops only")
-    node = next((node for node in task.nodes if node.op == op), None)
+    node = next((node for node in task.nodes if node.op == op and node is not inner), None)
     if node is None:
         raise NotApplicable(f"no {op} in the body")
     require(node.inputs[0].dtype in dtypes, f"operand is {node.inputs[0].dtype.short}")
     filled = all(value.type.size > 0 for value in (*node.inputs, *node.outputs))
     require(filled, "an operand is empty")
-    others = [n.op for n in task.nodes if n is not node and not _is_injective(n)]
+    own = (node, inner)
+    others = [n.op for n in task.nodes if n not in own and not _is_injective(n)]
     require(not others, f"the body also holds {', '.join(others)}")
     require(len(task.body.outputs) == 1, "the body has several outputs")
     after = _descendants(task, node)
@@ -183,11 +195,13 @@ def lower_anchored(
     anchor: Anchor,
     stage: Callable[[View], View] | None = None,
     operand: Operand | None = None,
+    inner: tuple[Node, Anchor] | None = None,
 ) -> Body:
     """Give a body its TE form, the anchor's by `anchor(operand views, context)`.
 
     `stage` makes a stage of the core's view and gives the view of that, for what follows it.
     `operand` makes an operand's placeholder and its view, from its type and a name.
+    `inner` is another anchor, in the prologue, and what computes it.
 
     Unlike `lower_body` it leaves it to the template to make the output stage, whose loops the
     template may want in another form.
@@ -214,6 +228,8 @@ def lower_anchored(
         operands = [views[value] for value in node.inputs]
         if node is parts.node:
             result: Any = anchor(operands, context)
+        elif inner is not None and node is inner[0]:
+            result = inner[1](operands, context)
         else:
             types = tuple(value.type for value in node.outputs)
             result = compute_of(node.op)(node.attrs, operands, types, context)
@@ -242,5 +258,9 @@ LIGHT_OPS = (
 def is_heavy(parts: Anchored) -> bool:
     """Whether the epilogue is too long to be unrolled over the register tile."""
     aside = (parts.node, *parts.prologue, *parts.movement)
-    after = [n for n in parts.task.nodes if n not in aside]
-    return len(after) > 8 or any(node.op not in LIGHT_OPS for node in after)
+    return are_heavy([n for n in parts.task.nodes if n not in aside])
+
+
+def are_heavy(nodes: Sequence[Node]) -> bool:
+    """Whether elementwise nodes are too many or too long to be unrolled over a register tile."""
+    return len(nodes) > 8 or any(node.op not in LIGHT_OPS for node in nodes)

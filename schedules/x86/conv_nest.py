@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from ...ir.graph import Value
+from ...ir.graph import Node, Value
 from ...ir.layout import Layout
 from ...ir.types import TensorType
 from ..context import Context
 from ..template import Pack, require
 from ..view import View, materialise, simplify
-from .anchored import Anchored, is_heavy, lower_anchored
+from .anchored import Anchor, Anchored, is_heavy, lower_anchored
 from .conv_shape import ConvShape, channel_block, conv_shape, read_input
 from .moves import axes_of, parallel_stage, partition_columns, place_output, unroll_loops
 from .pixels import Row
@@ -189,8 +189,13 @@ class Nest:
 # --- the TE form ------------------------------------------------------------------------------
 
 
-def build_nest(p: Problem, nest: Nest, packs: dict[int, Pack]) -> Any:
-    """The PrimFunc: [pre ->] acc [-> sum | tile] -> out."""
+def build_nest(
+    p: Problem, nest: Nest, packs: dict[int, Pack], inner: tuple[Node, Anchor] | None = None
+) -> Any:
+    """The PrimFunc: [pre ->] acc [-> sum | tile] -> out.
+
+    `inner` is an anchor in the prologue, and what computes it (`lower_anchored`).
+    """
     parts = p.parts
 
     def anchor(operands: list[View], context: Context) -> View:
@@ -201,9 +206,8 @@ def build_nest(p: Problem, nest: Nest, packs: dict[int, Pack]) -> Any:
         acc = accumulate(p, nest, data, weights)
         return accumulated_view(parts.node.output, p.lanes, acc, p.buffered and nest.chunks == 1)
 
-    body = lower_anchored(
-        parts, packs, anchor, operand=p.row.operand if p.row is not None else None
-    )
+    operand = p.row.operand if p.row is not None else None
+    body = lower_anchored(parts, packs, anchor, operand=operand, inner=inner)
     output = materialise(body.views[parts.output], parts.output.type, "out")
     return te.create_prim_func([*body.inputs, output])
 

@@ -38,7 +38,14 @@ from .ranked import Ranked
 from .skip_padding import skip_padding_rows
 from .tiles import Machine, balance, chunks, rounds
 
-__all__ = ["DepthwiseBlocked"]
+__all__ = [
+    "DepthwiseBlocked",
+    "Problem",
+    "accumulate",
+    "depthwise_shape",
+    "filter_pack",
+    "tile_cycles",
+]
 
 EPILOGUE_CONSTANTS = 12  # vectors: SiLU has 11
 MOST_UNROLLED = 30  # taps of windows whose rows are unrolled
@@ -123,12 +130,7 @@ class DepthwiseBlocked(Ranked[Problem, DepthwiseConfig]):
         shape = p.shape
         blocks = shape.batch * rounds(shape.features, p.lanes)
         bands, strips = rounds(shape.rows, config.rows), rounds(shape.cols, config.cols)
-        points = config.rows * config.cols
-        taps = shape.kernel[0] * shape.kernel[1]
-        work = taps * (max(points / p.machine.ports, points / 2) + 1.0)
-        latency = taps * 5.0 if points < 5 else 0.0
-        finish = points * 2.0 + 12.0 * config.rows
-        body = blocks * bands * strips * (max(work, latency) + finish)
+        body = blocks * bands * strips * tile_cycles(p, config.rows, config.cols)
         tasks = blocks if config.peel else blocks * bands
         if shape.begin[0] or shape.end[0]:
             body *= 0.9 if config.peel else 1.0  # guards of the rows
@@ -160,6 +162,15 @@ class DepthwiseBlocked(Ranked[Problem, DepthwiseConfig]):
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
+def tile_cycles(p: Problem, rows: int, cols: int) -> float:
+    """Cycles of a tile by the model, from its inputs to its outputs."""
+    points = rows * cols
+    taps = p.shape.kernel[0] * p.shape.kernel[1]
+    work = taps * (max(points / p.machine.ports, points / 2) + 1.0)
+    latency = taps * 5.0 if points < 5 else 0.0
+    return max(work, latency) + points * 2.0 + 12.0 * rows
+
+
 def filter_pack(p: Problem) -> Pack:
     """Weights as [blocks, KH, KW, lanes], channels padded with zeros."""
     channels, lanes = p.shape.features, p.lanes
@@ -186,7 +197,7 @@ def compute(p: Problem, config: DepthwiseConfig, packs: dict[int, Pack]) -> Any:
         if parts.prologue:
             type = TensorType(parts.data.dtype, data.shape, parts.output.layout)
             data = View.of_tensor(materialise(data, type, "pre"), type)
-        acc = accumulate(p, config, data.tensor, operands[1].tensor)
+        acc = accumulate(p, (config.rows, config.cols), data.tensor, operands[1].tensor, "acc")
         return accumulated_view(parts.node.output, p.lanes, acc, p.buffered)
 
     body = lower_anchored(parts, packs, anchor)
@@ -194,11 +205,10 @@ def compute(p: Problem, config: DepthwiseConfig, packs: dict[int, Pack]) -> Any:
     return te.create_prim_func([*body.inputs, output])
 
 
-def accumulate(p: Problem, config: DepthwiseConfig, data: Any, filters: Any) -> Any:
-    """acc[n, block, h, w, lane], over whole tiles."""
+def accumulate(p: Problem, tile: tuple[int, int], data: Any, filters: Any, name: str) -> Any:
+    """name[n, block, h, w, lane], over whole tiles."""
     shape = p.shape
-    rows = rounds(shape.rows, config.rows) * config.rows
-    cols = rounds(shape.cols, config.cols) * config.cols
+    rows, cols = (rounds(size, part) * part for size, part in zip((shape.rows, shape.cols), tile))
     kh = te.reduce_axis((0, shape.kernel[0]), "kh")
     kw = te.reduce_axis((0, shape.kernel[1]), "kw")
     image = len(data.shape) > 4  # else rank 3: [n, block, w, lane]
@@ -217,7 +227,7 @@ def accumulate(p: Problem, config: DepthwiseConfig, data: Any, filters: Any) -> 
         return te.sum(x * filters[block, kh, kw, lane], axis=[kh, kw])
 
     blocks = rounds(shape.features, p.lanes)
-    return te.compute((shape.batch, blocks, rows, cols, p.lanes), element, name="acc")
+    return te.compute((shape.batch, blocks, rows, cols, p.lanes), element, name=name)
 
 
 # --- the schedule -----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Changes to scheduled loop nests that schedule primitives cannot express.
 
-They work on the block `acc_update` of a register tile: the loops around it, and the loop variables
-that its block variables are bound to.
+They work on the update block of a register tile, `acc_update` if nothing else is said: the loops
+around it, and the loop variables that its block variables are bound to.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from tvm import s_tir, sym, tirx
 
 from ..rewrite import with_block_body, with_loop_body
 
-__all__ = ["UpdateNest", "change_body"]
+__all__ = ["UPDATE", "UpdateNest", "change_body"]
+
+UPDATE = "acc_update"
 
 
 class UpdateNest:
-    """The loops around the block `acc_update` of a function.
+    """The loops around a block of a function.
 
     Attributes:
         loops: From the outermost in.
         bindings: What each variable of the block is bound to.
     """
 
-    def __init__(self, function: Any) -> None:
-        path = _path(function.body, [])
-        assert path is not None, "no block acc_update"
+    def __init__(self, function: Any, block: str = UPDATE) -> None:
+        path = _path(function.body, block, [])
+        assert path is not None, f"no block {block}"
         self.loops: list[Any] = path[0]
         self.bindings: list[Any] = list(path[1].iter_values)
 
@@ -46,18 +48,18 @@ class UpdateNest:
         return self.loops[first + 1 : last]
 
 
-def _path(stmt: Any, loops: list[Any]) -> tuple[list[Any], Any] | None:
+def _path(stmt: Any, block: str, loops: list[Any]) -> tuple[list[Any], Any] | None:
     if isinstance(stmt, tirx.For):
-        return _path(stmt.body, [*loops, stmt])
+        return _path(stmt.body, block, [*loops, stmt])
     if isinstance(stmt, tirx.IfThenElse):
-        return _path(stmt.then_case, loops)
+        return _path(stmt.then_case, block, loops)
     if isinstance(stmt, tirx.SeqStmt):
-        found = (_path(part, loops) for part in stmt.seq)
+        found = (_path(part, block, loops) for part in stmt.seq)
         return next((path for path in found if path is not None), None)
     if isinstance(stmt, s_tir.SBlockRealize):
-        if str(stmt.block.name_hint) == "acc_update":
+        if str(stmt.block.name_hint) == block:
             return loops, stmt
-        return _path(stmt.block.body, loops)
+        return _path(stmt.block.body, block, loops)
     return None
 
 
