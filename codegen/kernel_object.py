@@ -66,16 +66,19 @@ def compile_lowered(lowered: Lowered, symbol: str, target: Target, level: int) -
     try:
         library = _build(module, config, target)
     except tvm.error.InternalError as error:
-        if "does not dominate all uses" not in str(error):
+        if not any(text in str(error) for text in _READ_BEFORE):
             raise
         # TVM shares subexpressions also with what stands inside of a Let, but where it puts the
-        # shared one it does not look there: it may not be computed before it is read, which LLVM's
-        # verifier refuses. LLVM finds common subexpressions too.
+        # shared one it does not look there: it may not be computed before it is read, which TVM's
+        # own check or LLVM's verifier refuses. LLVM finds common subexpressions too.
         library = _build(module, {**config, "tirx.disable_cse_tir": True}, target)
     with tempfile.TemporaryDirectory(prefix="leip-") as folder:
         path = Path(folder) / "kernel.o"
         library.write_to_file(str(path), "o")
         return without_startup(path.read_bytes())
+
+
+_READ_BEFORE = ("does not dominate all uses", "has been used before definition")
 
 
 def _build(module: Any, config: dict[str, Any], target: Target) -> Any:

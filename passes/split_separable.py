@@ -33,14 +33,16 @@ class SplitSeparable(Pass):
 
 
 def _between(kernel: Node) -> Value | None:
-    """What the pointwise convolution of a joined kernel reads."""
+    """What the pointwise convolution of a joined kernel reads, computed by the depthwise one."""
     if kernel.op != "kernel":
         return None
     body: Graph = kernel.attrs.body  # type: ignore[attr-defined]
     convs = [node for node in body.nodes() if node.op == "conv"]
     if len(convs) != 2 or not (is_depthwise(convs[0]) and is_pointwise(convs[1])):
         return None
-    return convs[1].inputs[0]
+    between = convs[1].inputs[0]
+    follows = convs[0] in _leading_to(body, [between], {})
+    return between if follows and not body.is_output(between) else None
 
 
 def _split(graph: Graph, kernel: Node, between: Value) -> None:
@@ -53,7 +55,8 @@ def _split(graph: Graph, kernel: Node, between: Value) -> None:
     for old, new in zip(kernel.outputs, second.outputs):
         graph.replace_uses(old, new)
     graph.remove(kernel)
-    for value, name in zip((first.output, *second.outputs), (between.name, *names)):
+    # the last ones first: their names for the time being may be what the first is to be called
+    for value, name in zip((*second.outputs, first.output), (*names, between.name)):
         graph.rename(value, name)
 
 

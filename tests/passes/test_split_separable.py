@@ -6,6 +6,7 @@ import pytest
 from pass_checks import POINT, bodies, fused, graph, run_pass, weights
 
 from leip.ir.graph import Graph
+from leip.ir.parse import parse_graph
 from leip.ir.text import print_graph
 from leip.search.layouts import all_blocked
 
@@ -78,6 +79,28 @@ KEPT = {
         %b = relu(%a)
         return %b""",
 }
+
+
+def test_the_value_between_may_be_called_as_new_ones_are() -> None:
+    """Choices of layouts go by names."""
+    net = all_blocked(fused("%x: f32[1,16,9,9]", TWO.replace("%b", "%v_1")), 8)
+    (name,) = {v.name for n in net.nodes() for v in n.outputs} & {"v_1"}
+    joined = run_pass("fuse-separable", net.copy()).graph
+    apart = run_pass("split-separable", joined).graph
+    assert layouts(apart) == layouts(net) and name in layouts(apart)
+
+
+def test_keeps_two_that_read_the_same() -> None:
+    text = f"""{weights("16,1,3,3", "16,16,1,1")}
+    %c = kernel(%x, %w0, %w1) body(%x: f32[1,16,9,9], %w0: f32[16,1,3,3], %w1: f32[16,16,1,1]) {{
+      %a = conv(%x, %w0) {DEPTHWISE} : f32[1,16,9,9]
+      %b = conv(%x, %w1) {POINT} : f32[1,16,9,9]
+      %c = add(%a, %b) : f32[1,16,9,9]
+      return %c
+    }}
+    return %c "y\""""
+    net = parse_graph(graph("%x: f32[1,16,9,9]", text))
+    assert not run_pass("split-separable", net).modified
 
 
 @pytest.mark.parametrize("name", KEPT)

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 from x86_kernels import TARGETS, check_task, finish_task, host_targets, layout_of
 
+import leip
+from leip.codegen.kernel_object import compile_lowered
 from leip.ir.dtypes import DType
 from leip.ir.graph import Graph
+from leip.ir.layout import Layout
 from leip.ir.ops.conv import ConvAttrs
 from leip.ir.target import Target
 from leip.ir.types import TensorType
 from leip.schedules.select import select
 from leip.schedules.task import Task
 from leip.schedules.template import InvalidConfig, NotApplicable
-from leip.schedules.x86.conv_separable import ConvSeparable
+from leip.schedules.x86.conv_separable import ConvSeparable, SeparableConfig
 
 POINTWISE = ConvAttrs((1, 1), (0, 0, 0, 0), (1, 1), 1)
 
@@ -148,6 +151,28 @@ def test_illegal_configs(change: dict[str, int]) -> None:
     config = dataclasses.replace(ConvSeparable().default(task), **change)
     with pytest.raises(InvalidConfig):
         ConvSeparable().build(task, config)
+
+
+@pytest.mark.parametrize("cpu", ["haswell", "znver4"])
+def test_images_between_and_behind_with_one_tile_a_row(cpu: str) -> None:
+    """TVM shares an index between the two loops and defines it in the second; it is built again."""
+    target = leip.resolve_target(f"llvm -mcpu={cpu}")
+    block = target.vector_bits // 32
+    layout = Layout.blocked(4, 1, block)
+    graph = Graph("body")
+    x = graph.add_input("x", TensorType(DType.F32, (1, 8, 6, 12), layout))
+    w0 = graph.add_input("w0", TensorType(DType.F32, (8, 1, 5, 5)))
+    row = graph.add_input("row", TensorType(DType.F32, (2, 5)))
+    w1 = graph.add_input("w1", TensorType(DType.F32, (15, 8, 1, 1)))
+    attrs = ConvAttrs((2, 2), (0, 1, 1, 1), (1, 1), 8)
+    y = graph.op("mul", graph.op("relu", graph.op("conv", x, w0, attrs=attrs)), row)
+    image = graph.add_input("image", TensorType(DType.F32, (15, 2, 5)))
+    y = graph.op("add", graph.op("conv", y, w1, attrs=POINTWISE), image)
+    task = finish_task(graph, graph.op("relu", y), layout, target, 2, 3, (1, 2, 3, 4))
+    template = ConvSeparable()
+    config = SeparableConfig(vectors=15 // block + 1, cols=5, band=1, points=5)
+    lowered = template.build(task, config)
+    assert compile_lowered(lowered, "kernel", target, 3).startswith(b"\x7fELF")
 
 
 def test_it_is_chosen_and_bands_are_shared_by_all_threads() -> None:
