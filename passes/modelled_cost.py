@@ -50,7 +50,7 @@ class ModelledCost:
 
     def transform(self, type: TensorType, layout: Layout | None) -> int:
         there = type.with_(layout=layout).nbytes
-        return int(self.launch_ns + 2 * (type.nbytes + there) / self.bytes_per_ns)
+        return int(self.launch_ns + (type.nbytes + there) / self.bytes_per_ns)
 
     def kernel(self, kernel: Node, layout: Layout | None) -> int:
         body: Graph = kernel.attrs.body  # type: ignore[attr-defined]

@@ -44,6 +44,7 @@ TEMPLATES: list[tuple[str, str]] = [
     ("x86.pool", "Pool"),
     ("x86.rows", "RowsTemplate"),
     ("x86.transpose_tile", "TransposeTile"),
+    ("x86.layout_squares", "LayoutSquares"),
     ("x86.pointwise", "PointwiseTemplate"),
     ("x86.pointwise", "MovementTemplate"),
     ("x86.stages", "StagesTemplate"),

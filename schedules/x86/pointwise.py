@@ -17,14 +17,13 @@ threads unless said, November 2026, `leip kernel bench`:
     concat 128 + 32        f32[1,160,28,28]@NCHW16c            6 us   160 GB/s
     concat of 9 + BN + relu  f32[1,512,14,14]@NCHW16c         10 us    79 GB/s   one thread
     transpose 0213         f32[1,128,12,64]                    5 us   165 GB/s
-    to NCHW16c / back      f32[1,64,56,56]                45 / 26 us   35 / 62 GB/s
     resize nearest x2      f32[1,64,28,28]@NCHW16c            14 us    72 GB/s
     exp, tanh, erf / sigmoid, silu, gelu / log, softplus   0.23-0.25 / 0.30-0.32 / 0.48-0.52 ns an
                                                            element and core (libm: 2 to 20)
 
-Left: layout transforms, and transpositions that `transpose_tile` does not take, go element by
-element within a tile (a third of memory speed); in registers they would be faster. Bilinear
-resize in NCHW gathers.
+Left: layout transforms that `layout_squares` does not take, and transpositions that
+`transpose_tile` does not take, go element by element within a tile (a third of memory speed).
+Bilinear resize in NCHW gathers.
 """
 
 from __future__ import annotations
