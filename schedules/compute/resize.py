@@ -6,9 +6,8 @@ gives the same table, else as a chain of steps; tables that are worth it are sta
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +108,47 @@ def _axis(attrs: Any, axis: int, size: int, count: int, dtype: str, context: Con
     )
 
 
+def _sum(x: View, axes: Sequence[_Axis], indices: Sequence[Expr], *at: Expr) -> Expr:
+    """The weighted sum over the taps of all axes, the inner ones inside: w0 (v0 a + v1 b) + …"""
+    if len(at) == len(axes):
+        return x(*at)
+    total: Expr = None
+    for index, weight in axes[len(at)].taps:
+        i = indices[len(at)]
+        term = _sum(x, axes, indices, *at, index(i))
+        if weight is not None:
+            term = term * weight(i)
+        total = term if total is None else total + term
+    return total
+
+
+def _by_stages(
+    x: View, axes: list[_Axis], out: TensorType, context: Context
+) -> tuple[View, list[_Axis]]:
+    """The last axis to be sampled alone, of a stage that has sampled the others.
+
+    Along the innermost stored axis elements are gathered, which takes as long as a dozen sums; so
+    that is done for as few rows as there are: after rows become fewer, before they become more.
+    Along other axes vectors are read as they stand.
+    """
+    sampled = [axis for axis, one in enumerate(axes) if len(one.taps) > 1]
+    if out.layout is not None or len(sampled) < 2 or sampled[-1] != x.rank - 1:
+        return x, axes
+    grows = [count >= size for size, count in zip(x.shape, out.shape, strict=True)]
+    sampled.sort(key=lambda axis: (grows[axis], -axis if grows[axis] else axis))
+    whole = _Axis([(lambda i: i, None)])
+    for axis in sampled[:-1]:
+        alone = [one if a == axis else whole for a, one in enumerate(axes)]
+        shape = [out.shape[a] if a == axis else size for a, size in enumerate(x.shape)]
+        x = context.materialise(_sampled(x, alone, shape), "resized")
+        axes = [whole if a == axis else one for a, one in enumerate(axes)]
+    return x, axes
+
+
+def _sampled(x: View, axes: list[_Axis], shape: list[int]) -> View:
+    return View(shape, x.dtype, lambda *indices: _sum(x, axes, indices))
+
+
 def _resize(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
@@ -129,16 +169,10 @@ def _resize(
         for axis, (size, count) in enumerate(zip(x.shape, out.shape, strict=True))
     ]
 
+    x, axes = _by_stages(x, axes, out, context)
+
     def read(*indices: Expr) -> Expr:
-        total: Expr = None
-        for choice in itertools.product(*(axis.taps for axis in axes)):
-            at = [index(i) for (index, _), i in zip(choice, indices, strict=True)]
-            term = x(*at)
-            for (_, weight), i in zip(choice, indices, strict=True):
-                if weight is not None:
-                    term = term * weight(i)
-            total = term if total is None else total + term
-        value = cast_to(total, out.dtype.tvm)
+        value = cast_to(_sum(x, axes, indices), out.dtype.tvm)
         fill = const(attrs.extrapolation_value, out.dtype.tvm)
         for table, i in zip(beyond, indices, strict=True):
             if table is not None:

@@ -23,7 +23,6 @@ threads unless said, November 2026, `leip kernel bench`:
 
 Left: layout transforms that `layout_squares` does not take, and transpositions that
 `transpose_tile` does not take, go element by element within a tile (a third of memory speed).
-Bilinear resize in NCHW gathers.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from leip.ir.ops import (
     TransposeAttrs,
 )
 from leip.ir.structure import LayoutTransformAttrs
-from leip.schedules.x86.pointwise import MovementTemplate
+from leip.schedules.x86.pointwise import MovementTemplate, PointwiseConfig
 
 C8, C16, NHWC = Layout.parse("NCHW8c"), Layout.parse("NCHW16c"), Layout.parse("NHWC")
 Make = Callable[..., Value | list[Value]]
@@ -62,8 +62,8 @@ def turned(*perm: int) -> Make:
     return lambda g, x: g.op("transpose", x, attrs=TransposeAttrs(perm))
 
 
-def doubled(mode: str) -> Make:
-    attrs = ResizeAttrs(mode, (1.0, 1.0, 2.0, 2.0))
+def resized(mode: str, down: float = 2.0, across: float = 2.0) -> Make:
+    attrs = ResizeAttrs(mode, (1.0, 1.0, down, across))
     return lambda g, x: g.op("resize", x, attrs=attrs)
 
 
@@ -101,10 +101,14 @@ CASES: dict[str, tuple[Make, list[TensorType], Layout | None]] = {
     "transpose big": (turned(1, 0), [rows(300, 190)], None),
     "pad": (padded, [image(5, 11)], None),
     "pad 16c": (padded, [image(24, 11, C16)], C16),
-    "nearest": (doubled("nearest"), [image(5, 9)], None),
-    "nearest 16c": (doubled("nearest"), [image(24, 9, C16)], C16),
-    "linear": (doubled("linear"), [image(5, 9)], None),
-    "linear 16c": (doubled("linear"), [image(24, 9, C16)], C16),
+    "nearest": (resized("nearest"), [image(5, 9)], None),
+    "nearest 16c": (resized("nearest"), [image(24, 9, C16)], C16),
+    "linear": (resized("linear"), [image(5, 9)], None),
+    "linear, smaller": (resized("linear", 0.5, 0.7), [image(5, 19)], None),
+    "linear, lower and wider": (resized("linear", 0.4, 3.0), [image(5, 11)], None),
+    "linear, higher and narrower": (resized("linear", 2.5, 0.5), [image(5, 11)], None),
+    "cubic": (resized("cubic", 3.0, 1.5), [image(3, 8)], None),
+    "linear 16c": (resized("linear"), [image(24, 9, C16)], C16),
 }
 
 
@@ -119,6 +123,22 @@ def body_of(name: str) -> tuple[Graph, tuple[int, ...]]:
     body.set_outputs(outputs)
     constants = tuple(i for i, t in enumerate(types) if i and t.layout is None)
     return body, constants
+
+
+@pytest.mark.parametrize(
+    ("scales", "held"),
+    [((4.0, 4.0), (5, 10, 40)), ((0.5, 0.5), (5, 5, 10)), ((4.0, 0.5), (5, 10, 5))],
+)
+def test_elements_are_gathered_for_as_few_rows_as_there_are(
+    scales: tuple[float, float], held: tuple[int, ...]
+) -> None:
+    """What is held has few rows: those of the image before they grow, or after they shrank."""
+    body = Graph("body")
+    x = body.add_input("x", image(5, 10))
+    body.set_outputs([resized("linear", *scales)(body, x)])
+    (function,) = MovementTemplate().build(task_of(body), PointwiseConfig()).functions
+    shape = ", ".join(map(str, (1, *held)))
+    assert f"resized = T.sblock_alloc_buffer(({shape})" in function.script()
 
 
 @pytest.mark.parametrize("width", ("host", "avx2"))
