@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..ir import levels
 from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node
+from ..passes.pipeline import after_layouts
 from ..schedules.select import select
 from ..schedules.task import Task
 from ..search.configs import config_of
@@ -80,6 +81,7 @@ class _Choice:
         self._measure_transforms(graph)  # or they would count as modelled, the others' as measured
         usual = total_seconds(graph, self._cost(lanes))
         chosen = {block: self._laid_out(block) for block in (1, *blocks)}
+        self._measure_joined(chosen.values())
         seconds = {
             block: total_seconds(one, self._cost(max(2, block))) for block, one in chosen.items()
         }
@@ -95,6 +97,16 @@ class _Choice:
         )
         self.recorder.append(choice)
         return choice
+
+    def _measure_joined(self, graphs: Iterable[Graph]) -> None:
+        """Measure kernels that were joined in the layouts of these graphs.
+
+        Or they would count as modelled, the default graph's as measured.
+        """
+        kernels = {k.task.key: k for one in graphs for k in kernels_of(one, self.job.build)}
+        new = [k for k in kernels.values() if not _is_transform(k.task) and not self._is_known(k)]
+        self._measure_defaults(new[: self.recorder.left])
+        self.known.clear()
 
     def _sources(self, graphs: Sequence[Graph]) -> dict[str, str]:
         """By task, what its kernel depends on; of tasks that stand in all graphs nothing does."""
@@ -133,7 +145,8 @@ class _Choice:
         graph = self.job.graph
         if block == 1:
             return all_plain(graph)
-        cost, after = self._cost(block), self.job.after_layouts(block)
+        cost = self._cost(block)
+        after = after_layouts(block, self.job.build.target, self.modelled.of_block(block))
         result = laid_out(graph, block, cost, after)
         while self._measure_transforms(result):
             result = laid_out(graph, block, cost, after)

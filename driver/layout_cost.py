@@ -83,8 +83,10 @@ class TemplateCost:
         """
         if self._threads == 1:
             return None
-        time = self._time(Task.of_kernel(kernel, self._target, self._threads, self._level))
-        if time is None:
+        task = Task.of_kernel(kernel, self._target, self._threads, self._level)
+        pair = sum(node.op == "conv" for node in task.nodes) > 1
+        time = self._time(task)
+        if time is None or (pair and not select(task).template.takes_pairs):
             return None
         return int(time + WAIT + sum(value.type.nbytes for value in kernel.outputs) / PASSED)
 
@@ -114,7 +116,7 @@ def _cycles(task: Task) -> float | None:
     if not isinstance(cycles, Real) or not 0 <= cycles <= MOST_CYCLES:
         raise PassError(
             f"`cycles` of template {choice.template.name} gives {_shown(cycles)}",
-            "the choice of layouts",
+            "the cost of a kernel",
             "it gives a finite number, 0 at least, or None if there is no model",
         )
     return float(cycles)

@@ -68,7 +68,7 @@ class Job:
         facts = f"{build.target}\n{build.threads}\n{build.level}\n"
         return hashlib.sha256((facts + print_graph(graph)).encode()).hexdigest()
 
-    def after_layouts(self, block: int) -> list[Pass]:
+    def passes_after(self, block: int) -> list[Pass]:
         """The passes of the pipeline that follow the assignment of layouts in such blocks."""
         build = self.build
         cost = TemplateCost(block, build.target, build.threads, build.level)
@@ -130,4 +130,4 @@ def apply_layouts(job: Job, choice: LayoutChoice | None) -> Graph:
     """The job's graph with the layouts of a choice; as it is without one."""
     if choice is None or choice.default:
         return job.graph
-    return replayed(job.graph, choice.block, choice.blocked, job.after_layouts(choice.block))
+    return replayed(job.graph, choice.block, choice.blocked, job.passes_after(choice.block))

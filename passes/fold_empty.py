@@ -19,7 +19,7 @@ class FoldEmpty(Pass):
     """op(…) without elements → constant;  conv, matmul, reduce_sum of nothing → expand(0)
 
     reduce_max and so on of nothing give what their references say. After it only ops that move
-    elements see operands without any; templates and their models have none to divide by.
+    elements, and pools of nothing but padding, see operands without any.
     """
 
     name = "fold-empty"

@@ -1,4 +1,4 @@
-"""A depthwise convolution and the pointwise one that reads it: one kernel where that is faster."""
+"""A depthwise convolution and the pointwise one behind it: one kernel if it takes no longer."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class FuseSeparable(Pass):
             value = _read_depthwise(graph, second)
             if value is None:
                 continue
-            joined = _joined(value.node, second, value)
+            joined, operands = _joined(value.node, second, value)
             if self._pays(value.node, second, joined):
-                _replace(graph, value.node, second, joined)
+                _replace(graph, value.node, second, joined, operands)
                 modified = True
         return PassResult(graph, modified)
 
@@ -77,8 +77,11 @@ def _only_conv(kernel: Node) -> Node | None:
     return convs[0] if len(convs) == 1 else None
 
 
-def _joined(first: Node, second: Node, between: Value) -> Node:
-    """A kernel that computes both, in a graph of its own, on stand-ins for their operands."""
+def _joined(first: Node, second: Node, between: Value) -> tuple[Node, list[Value]]:
+    """A kernel that computes both, in a graph of its own, on stand-ins for their operands.
+
+    And behind it those operands, in the order in which it takes them.
+    """
     graph, body = Graph(), Graph()
     operands: list[Value] = []
     image: dict[Value, Value] = {}
@@ -100,9 +103,9 @@ def _joined(first: Node, second: Node, between: Value) -> Node:
     outputs = _body(second).outputs
     body.set_outputs([image[value] for value in outputs], _body(second).output_names)
     layouts = tuple(value.layout for value in second.outputs)
-    return graph.add(
-        "kernel", *operands, attrs=KernelAttrs(body), origin=second.origin, layouts=layouts
-    )
+    attrs = KernelAttrs(body)
+    kernel = graph.add("kernel", *operands, attrs=attrs, origin=second.origin, layouts=layouts)
+    return kernel, list(inside)
 
 
 def _stand_in(graph: Graph, value: Value, number: int) -> Value:
@@ -111,10 +114,8 @@ def _stand_in(graph: Graph, value: Value, number: int) -> Value:
     return graph.add_input(f"x{number}", value.type)
 
 
-def _replace(graph: Graph, first: Node, second: Node, joined: Node) -> None:
+def _replace(graph: Graph, first: Node, second: Node, joined: Node, operands: list[Value]) -> None:
     """Put the joined kernel in the place of both."""
-    between = first.outputs[0]
-    operands = dict.fromkeys(v for v in (*first.inputs, *second.inputs) if v is not between)
     layouts = tuple(value.layout for value in second.outputs)
     kernel = graph.add(
         "kernel", *operands, attrs=joined.attrs, origin=second.origin, layouts=layouts

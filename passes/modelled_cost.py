@@ -49,6 +49,7 @@ class ModelledCost:
         return cls(block, cls.bytes_per_ns * share, cls.flops_per_ns * share)
 
     def transform(self, type: TensorType, layout: Layout | None) -> int:
+        # memory speed, as float32 on x86: elsewhere, element by element, a third of it
         there = type.with_(layout=layout).nbytes
         return int(self.launch_ns + (type.nbytes + there) / self.bytes_per_ns)
 

@@ -51,7 +51,7 @@ PASSES: tuple[type[Pass], ...] = (
     FuseReductions,
     FuseElementwise,
     WrapKernels,
-    SplitSeparable,
+    SplitSeparable,  # the search's, before layouts are assigned anew
     AssignLayouts,
     HalveBlocks,
     FuseSeparable,

@@ -147,10 +147,14 @@ class Template(ABC):
     Attributes:
         name: `<op>_<dtype or any>_<idea>__<arch>`; appears in IR text, logs and symbols.
         Config: The class of its configs.
+        takes_pairs: Whether it computes bodies of two convolutions. Kernels are joined
+            (`fuse-separable`) for such a template only: another one that looks for a convolution
+            may take the first and leave the second out.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Knobs]] = Knobs
+    takes_pairs: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, task: Task) -> None:

@@ -10,16 +10,18 @@ import pytest
 import leip
 from leip import plugin
 from leip.driver.compiling import make_pipeline
-from leip.driver.layout_cost import CYCLES_PER_NS, PLAIN, TemplateCost
+from leip.driver.layout_cost import CYCLES_PER_NS, PASSED, PLAIN, WAIT, TemplateCost
 from leip.errors import PassError
 from leip.ir import Graph, Layout, parse_graph
 from leip.ir.graph import Node
+from leip.passes.fuse_separable import FuseSeparable
 from leip.passes.manager import PassManager
 from leip.passes.modelled_cost import ModelledCost
 from leip.passes.relayout import is_transform
 from leip.schedules.select import register_template, select, unregister_template
 from leip.schedules.task import Task
 from leip.schedules.template import Knobs, Lowered, Template, require
+from leip.search.layouts import all_blocked
 
 TARGET = leip.resolve_target("llvm -mcpu=znver4")
 BLOCKED = Layout.blocked(4, 1, 16)
@@ -95,6 +97,64 @@ def test_what_has_no_model_costs_its_bytes():
     for kernel in kernels(net):
         for layout in (None, BLOCKED):
             assert cost.kernel(kernel, layout) == rates.kernel(kernel, layout)
+
+
+def pair() -> tuple[Node, Node, Node]:
+    """A depthwise kernel and the pointwise one behind it, on blocks, and both as one."""
+    net = parse_graph(
+        """graph "net" (%x: f32[1,64,14,14]) {
+        %w0 = constant {value=random(0)} : f32[64,1,3,3]
+        %w1 = constant {value=random(1)} : f32[64,64,1,1]
+        %a = conv(%x, %w0) {strides=[1,1], pads=[1,1,1,1], dilations=[1,1], groups=64}
+        %b = conv(%a, %w1) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}
+        return %b
+        }
+        """
+    )
+    steps = make_pipeline(2, TARGET, "", threads=2)
+    apart = all_blocked(PassManager(steps).run(net), 16)
+    joined = FuseSeparable().run(apart.copy()).graph
+    first, second, both = (
+        node
+        for one in (apart, joined)
+        for node in one.nodes()
+        if node.op == "kernel" and not is_transform(node)
+    )
+    return first, second, both
+
+
+def test_kernels_as_they_stand_end_with_a_wait_and_pass_their_result_on():
+    cost = TemplateCost(16, TARGET, threads=2, level=3)
+    for kernel in pair():
+        task = Task.of_kernel(kernel, TARGET, 2, 3)
+        choice = select(task)
+        time = choice.template.cycles(task, choice.config) / 2 / CYCLES_PER_NS
+        passed = kernel.outputs[0].type.nbytes / PASSED
+        assert cost.standing(kernel) == int(time + WAIT + passed)
+        assert TemplateCost(16, TARGET, threads=1, level=3).standing(kernel) is None
+
+
+def test_kernels_are_not_joined_for_a_template_that_would_take_the_first_of_two():
+    class First(Template):
+        name = "conv_f32_first_of_two__any"
+
+        def check(self, task: Task) -> None:
+            require(any(node.op == "conv" for node in task.nodes), "no convolution")
+
+        def build(self, task: Task, config: Knobs) -> Lowered:
+            raise AssertionError
+
+        def cycles(self, task: Task, config: Knobs) -> float:
+            return 1.0
+
+    first, _, both = pair()
+    template = First()
+    register_template(template)
+    try:
+        cost = TemplateCost(16, TARGET, threads=2, level=3)
+        assert cost.standing(first) is not None and cost.standing(both) is None
+    finally:
+        unregister_template(template.name)
 
 
 def test_rates_are_shared_by_threads():

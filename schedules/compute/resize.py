@@ -1,4 +1,7 @@
-"""resize: per axis a few input positions and weights, then their product over the axes.
+"""resize: per axis a few input positions and weights, one axis inside the other.
+
+Of plain images that are sampled along the innermost axis and others, all axes but the last are
+stages of their own (`_by_stages`).
 
 Which positions and weights is known at compile time. They are written as a formula where one
 gives the same table, else as a chain of steps; tables that are worth it are stages of their own.
@@ -125,11 +128,11 @@ def _sum(x: View, axes: Sequence[_Axis], indices: Sequence[Expr], *at: Expr) -> 
 def _by_stages(
     x: View, axes: list[_Axis], out: TensorType, context: Context
 ) -> tuple[View, list[_Axis]]:
-    """The last axis to be sampled alone, of a stage that has sampled the others.
+    """What is to be sampled, and what along each axis: one axis, of stages that did the others.
 
     Along the innermost stored axis elements are gathered, which takes as long as a dozen sums; so
     that is done for as few rows as there are: after rows become fewer, before they become more.
-    Along other axes vectors are read as they stand.
+    Along other axes vectors are read as they stand, and all are of blocked images.
     """
     sampled = [axis for axis, one in enumerate(axes) if len(one.taps) > 1]
     if out.layout is not None or len(sampled) < 2 or sampled[-1] != x.rank - 1:

@@ -62,13 +62,13 @@ class SeparableConfig(Knobs):
         vectors: Vector registers of features in a tile of the pointwise convolution.
         cols: Its pixels; divides the columns.
         band: Rows of a parallel task; divides the rows.
-        points: Pixels of a tile of the depthwise convolution; divides the columns.
+        depthwise_cols: Pixels of a tile of the depthwise convolution; divides the columns.
     """
 
     vectors: int = knob(2, choices=(1, 2, 3, 4))
     cols: int = knob(7, choices=(4, 7, 8, 14))
     band: int = knob(1, choices=(1, 2, 4, 7, 14))
-    points: int = knob(7, choices=(4, 7, 8, 14))
+    depthwise_cols: int = knob(7, choices=(4, 7, 8, 14))
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class ConvSeparable(Ranked[Pair, SeparableConfig]):
 
     name = "conv_f32_separable__x86"
     Config = SeparableConfig
+    takes_pairs = True
 
     def problem(self, task: Task) -> Pair:
         return problem(task)
@@ -134,7 +135,8 @@ class ConvSeparable(Ranked[Pair, SeparableConfig]):
         most = max(1, machine.l2 // HELD // row)
         # Of equal costs the longest band: a core reads fewer rows that another one has written.
         bands = [n for n in range(shape.rows, 0, -1) if shape.rows % n == 0 and n <= most]
-        # Inputs are kept in registers from one column of the window to the next: half of them.
+        # Inputs stay in registers from one column of the window to the next: about half of them
+        # are left for sums, 14 of 32 or 7 of 16, which divide images of 7, 14, 28, … columns.
         points = _widths(shape.cols, max(machine.registers * 7 // 16, 1))
         for vectors in range(1, min(blocks, MOST_VECTORS) + 1):
             for cols in _widths(shape.cols, machine.registers):
@@ -153,8 +155,10 @@ class ConvSeparable(Ranked[Pair, SeparableConfig]):
         step = machine.step_cycles(config.vectors, config.cols, near)
         finish = machine.finish_cycles(config.vectors, config.cols) + TILE_CYCLES
         body = panels * rows * (shape.cols // config.cols) * (shape.depth * step + finish)
-        strips = rounds(shape.channels, p.dense.lanes) * rows * (shape.cols // config.points)
-        body += strips * depthwise.tile_cycles(p.depthwise, 1, config.points)
+        strips = (
+            rounds(shape.channels, p.dense.lanes) * rows * (shape.cols // config.depthwise_cols)
+        )
+        body += strips * depthwise.tile_cycles(p.depthwise, 1, config.depthwise_cols)
         body += threads * shared_cycles(0, weights, "pixels", threads)
         return overlapped(body, machine.stream_cycles(weights, tasks - 1)) * balance(tasks, threads)
 
@@ -173,13 +177,15 @@ class ConvSeparable(Ranked[Pair, SeparableConfig]):
 
         def first(operands: list[View], _: Context) -> View:
             image, filters = (operand.tensor for operand in operands[:2])
-            acc = depthwise.accumulate(p.depthwise, (1, config.points), image, filters, DEPTHWISE)
+            acc = depthwise.accumulate(
+                p.depthwise, (1, config.depthwise_cols), image, filters, DEPTHWISE
+            )
             return accumulated_view(p.inner.output, p.dense.lanes, acc, buffered=False)
 
         packs = packs_of(p, config)
         sch = s_tir.Schedule(build_nest(p.dense, nest, packs, inner=(p.inner, first)))
         nest.schedule(sch)
-        _schedule_depthwise(sch, config.points)
+        _schedule_depthwise(sch, config.depthwise_cols)
         function = skip_padding_rows(
             sch.mod["main"],
             p.depthwise.shape,
@@ -248,10 +254,16 @@ def validate(p: Pair, config: SeparableConfig) -> None:
     def need(condition: bool, reason: str) -> None:
         require(condition, reason, InvalidConfig)
 
-    need(min(config.vectors, config.cols, config.band, config.points) >= 1, "a size is below 1")
+    need(
+        min(config.vectors, config.cols, config.band, config.depthwise_cols) >= 1,
+        "a size is below 1",
+    )
     need(shape.rows % config.band == 0, f"band does not divide {shape.rows} rows")
     need(shape.cols % config.cols == 0, f"cols does not divide {shape.cols} columns")
-    need(shape.cols % config.points == 0, f"points does not divide {shape.cols} columns")
-    tile = config.vectors * config.cols
+    need(
+        shape.cols % config.depthwise_cols == 0,
+        f"depthwise_cols does not divide {shape.cols} columns",
+    )
+    held = max(config.vectors * config.cols, config.depthwise_cols)
     most = 2 * p.dense.machine.registers
-    need(max(tile, config.points) <= most, f"{tile} accumulators are far beyond the registers")
+    need(held <= most, f"{held} accumulators are far beyond the registers")
