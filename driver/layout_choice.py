@@ -72,8 +72,7 @@ class _Choice:
         """The choice among plain images and blocks of these sizes; `lanes` is the default's."""
         graph = self.job.graph
         every = [graph, all_plain(graph), *(all_blocked(graph, block) for block in blocks)]
-        kernels = {k.task.key: k for one in every for k in kernels_of(one, self.job.build)}
-        new = [k for k in kernels.values() if not _is_transform(k.task) and not self._is_known(k)]
+        new = self._unknown(every)
         if len(new) * SHARE > self.recorder.left:
             return None
         self._measure_defaults(new)
@@ -81,7 +80,9 @@ class _Choice:
         self._measure_transforms(graph)  # or they would count as modelled, the others' as measured
         usual = total_seconds(graph, self._cost(lanes))
         chosen = {block: self._laid_out(block) for block in (1, *blocks)}
-        self._measure_joined(chosen.values())
+        # what was joined would count as modelled, the default graph's as measured
+        self._measure_defaults(self._unknown(chosen.values())[: self.recorder.left])
+        self.known.clear()
         seconds = {
             block: total_seconds(one, self._cost(max(2, block))) for block, one in chosen.items()
         }
@@ -98,15 +99,10 @@ class _Choice:
         self.recorder.append(choice)
         return choice
 
-    def _measure_joined(self, graphs: Iterable[Graph]) -> None:
-        """Measure kernels that were joined in the layouts of these graphs.
-
-        Or they would count as modelled, the default graph's as measured.
-        """
+    def _unknown(self, graphs: Iterable[Graph]) -> list[Kernel]:
+        """Kernels of these graphs that were not measured, each once; transforms aside."""
         kernels = {k.task.key: k for one in graphs for k in kernels_of(one, self.job.build)}
-        new = [k for k in kernels.values() if not _is_transform(k.task) and not self._is_known(k)]
-        self._measure_defaults(new[: self.recorder.left])
-        self.known.clear()
+        return [k for k in kernels.values() if not _is_transform(k.task) and not self._is_known(k)]
 
     def _sources(self, graphs: Sequence[Graph]) -> dict[str, str]:
         """By task, what its kernel depends on; of tasks that stand in all graphs nothing does."""
@@ -146,7 +142,7 @@ class _Choice:
         if block == 1:
             return all_plain(graph)
         cost = self._cost(block)
-        after = after_layouts(block, self.job.build.target, self.modelled.of_block(block))
+        after = after_layouts(block, self.job.build.target, self.modelled)
         result = laid_out(graph, block, cost, after)
         while self._measure_transforms(result):
             result = laid_out(graph, block, cost, after)

@@ -84,9 +84,8 @@ class TemplateCost:
         if self._threads == 1:
             return None
         task = Task.of_kernel(kernel, self._target, self._threads, self._level)
-        pair = sum(node.op == "conv" for node in task.nodes) > 1
         time = self._time(task)
-        if time is None or (pair and not select(task).template.takes_pairs):
+        if time is None:
             return None
         return int(time + WAIT + sum(value.type.nbytes for value in kernel.outputs) / PASSED)
 
@@ -103,8 +102,11 @@ def _cycles(task: Task) -> float | None:
     Raises:
         PassError: A template of a plugin raises something, or says what is no number of cycles.
     """
+    is_pair = sum(node.op == "conv" for node in task.nodes) > 1
     try:
         choice = select(task)
+        if is_pair and not choice.template.takes_pairs:
+            return None
         cycles = choice.template.cycles(task, choice.config)
     except Exception as error:
         fault = plugin.fault(error)

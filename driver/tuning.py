@@ -14,7 +14,6 @@ from ..codegen.kernel_object import kernel_stem
 from ..codegen.views import find_views
 from ..ir.graph import Graph
 from ..ir.text import print_graph
-from ..passes.base import Pass
 from ..passes.pipeline import after_layouts
 from ..schedules.select import Override
 from ..schedules.task import Task
@@ -67,12 +66,6 @@ class Job:
         build = self.build
         facts = f"{build.target}\n{build.threads}\n{build.level}\n"
         return hashlib.sha256((facts + print_graph(graph)).encode()).hexdigest()
-
-    def passes_after(self, block: int) -> list[Pass]:
-        """The passes of the pipeline that follow the assignment of layouts in such blocks."""
-        build = self.build
-        cost = TemplateCost(block, build.target, build.threads, build.level)
-        return after_layouts(block, build.target, cost)
 
 
 @dataclass(frozen=True)
@@ -130,4 +123,7 @@ def apply_layouts(job: Job, choice: LayoutChoice | None) -> Graph:
     """The job's graph with the layouts of a choice; as it is without one."""
     if choice is None or choice.default:
         return job.graph
-    return replayed(job.graph, choice.block, choice.blocked, job.passes_after(choice.block))
+    build = job.build
+    cost = TemplateCost(choice.block, build.target, build.threads, build.level)
+    after = after_layouts(choice.block, build.target, cost)
+    return replayed(job.graph, choice.block, choice.blocked, after)

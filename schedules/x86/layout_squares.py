@@ -22,24 +22,21 @@ counted; in brackets the element by element form of `pointwise`:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
 
-from ...ir import levels
 from ...ir.dtypes import DType
 from ...ir.graph import Value
 from ...ir.types import TensorType
 from .. import common
 from ..task import Task
-from ..template import Knobs, Lowered, Template, knob, require
+from ..template import Knobs, Lowered, require
 from ..view import Expr
 from . import vector_code as code
 from .conv_shape import channel_block
-from .pointwise import GRAIN_US
 from .products import unravel
+from .squares import Config, Squares, moved
 from .tiles import rounds
 
 __all__ = ["LayoutSquares"]
@@ -47,23 +44,13 @@ __all__ = ["LayoutSquares"]
 RUN = 16  # squares of a parallel task at most
 
 
-@dataclass(frozen=True)
-class Config(Knobs):
-    threads: bool = knob(True, choices=(False, True), help="spread over threads")
-
-
-class LayoutSquares(Template):
+class LayoutSquares(Squares):
     """See the module's docstring."""
 
     name = "relayout_f32_squares__x86"
-    Config = Config
 
     def check(self, task: Task) -> None:
-        require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
-        require(task.level >= levels.FUSED, "level 1 has plain loops only")
-        require([n.op for n in task.nodes] == ["layout_transform"], "not one layout transform")
-        x, y = task.body.inputs[0], task.body.outputs[0]
-        require(x.dtype is DType.F32, f"operand is {x.dtype.short}")
+        x, y = moved(task, "layout_transform")
         plain, blocked = sorted((x, y), key=lambda value: value.layout is not None)
         require(plain.layout is None, "no operand is plain")
         block = channel_block(blocked.type) if blocked.layout is not None else 1
@@ -71,16 +58,6 @@ class LayoutSquares(Template):
         require(block in (lanes, lanes // 2) and block > 1, f"blocks of {block} are no vectors")
         pixels = _pixels(x.type)
         require(pixels >= block, f"{pixels} pixels do not fill a vector")
-
-    def default(self, task: Task) -> Knobs:
-        return Config(task.threads > 1 and common.serial_work(task) >= GRAIN_US)
-
-    def space(self, task: Task) -> Iterable[Knobs]:
-        default = self.default(task)
-        assert isinstance(default, Config)
-        yield default
-        if task.threads > 1:
-            yield Config(not default.threads)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, Config)

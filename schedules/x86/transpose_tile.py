@@ -21,59 +21,36 @@ element by element form of `pointwise`:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
 
-from ...ir import levels
 from ...ir.dtypes import DType
 from .. import common
 from ..task import Task
-from ..template import Knobs, Lowered, Template, knob, require
+from ..template import Knobs, Lowered, require
 from ..view import Expr
 from . import vector_code as code
-from .pointwise import GRAIN_US
 from .products import unravel
+from .squares import Config, Squares, moved
 from .tiles import rounds
 
 __all__ = ["TransposeTile"]
 
 
-@dataclass(frozen=True)
-class Config(Knobs):
-    threads: bool = knob(True, choices=(False, True), help="spread over threads")
-
-
-class TransposeTile(Template):
+class TransposeTile(Squares):
     """See the module's docstring."""
 
     name = "transpose_f32_squares__x86"
-    Config = Config
 
     def check(self, task: Task) -> None:
-        require(task.target.arch == "x86" and task.target.vector_bits >= 128, "no x86 vectors")
-        require(task.level >= levels.FUSED, "level 1 has plain loops only")
-        require([node.op for node in task.nodes] == ["transpose"], "not one transpose")
-        x, y = task.body.inputs[0], task.body.outputs[0]
-        require(x.dtype is DType.F32, f"operand is {x.dtype.short}")
+        x, y = moved(task, "transpose")
         require(x.layout is None and y.layout is None, "an operand is not row-major")
         perm = _perm(task)
         require(perm[-1] != len(perm) - 1, "the innermost axis stays")
         lanes = task.target.lanes(DType.F32)
         short = min(x.shape[-1], y.shape[-1], x.type.size)
         require(short >= lanes, f"an axis of {short} does not fill a vector")
-
-    def default(self, task: Task) -> Knobs:
-        return Config(task.threads > 1 and common.serial_work(task) >= GRAIN_US)
-
-    def space(self, task: Task) -> Iterable[Knobs]:
-        default = self.default(task)
-        assert isinstance(default, Config)
-        yield default
-        if task.threads > 1:
-            yield Config(not default.threads)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, Config)

@@ -6,20 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 from pass_checks import POINT, bodies, check_kept, fused, graph, run_pass, weights
+from separable_nets import DEPTHWISE, RESIDUAL, TWO
 
 from leip.ir import Graph
 from leip.ir.graph import Node
 from leip.passes import PassManager
 from leip.passes.fuse_separable import FuseSeparable
 from leip.search.layouts import all_blocked
-
-DEPTHWISE = "{strides=[1,1], pads=[1,1,1,1], dilations=[1,1], groups=16}"
-TWO = f"""{weights("16,1,3,3", "24,16,1,1")}
-    %a = conv(%x, %w0) {DEPTHWISE}
-    %b = relu(%a)
-    %c = conv(%b, %w1) {POINT}
-    %d = relu(%c)
-    return %d "y\""""
 
 
 def test_fires(check_pass):
@@ -68,13 +61,7 @@ def test_layouts_stay():
 
 def test_residual_sums_and_chains():
     """A block of MobileNetV2: the sum reads the image in front of the expansion."""
-    body = f"""{weights("16,8,1,1", "16,1,3,3", "8,16,1,1")}
-        %a = conv(%x, %w0) {POINT}
-        %b = conv(%a, %w1) {DEPTHWISE}
-        %c = conv(%b, %w2) {POINT}
-        %d = add(%c, %x)
-        return %d"""
-    assert bodies(joined(fused("%x: f32[1,8,9,9]", body))) == ["conv", "conv+conv+add"]
+    assert bodies(joined(fused("%x: f32[1,8,9,9]", RESIDUAL))) == ["conv", "conv+conv+add"]
 
 
 KEPT = {

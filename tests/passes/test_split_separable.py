@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import pytest
 from pass_checks import POINT, bodies, fused, graph, run_pass, weights
+from separable_nets import DEPTHWISE, RESIDUAL, TWO
 
 from leip.ir.graph import Graph
 from leip.ir.parse import parse_graph
 from leip.ir.text import print_graph
 from leip.search.layouts import all_blocked
-
-DEPTHWISE = "{strides=[1,1], pads=[1,1,1,1], dilations=[1,1], groups=16}"
-TWO = f"""{weights("16,1,3,3", "24,16,1,1")}
-    %a = conv(%x, %w0) {DEPTHWISE}
-    %b = relu(%a)
-    %c = conv(%b, %w1) {POINT}
-    %d = relu(%c)
-    return %d "y\""""
-RESIDUAL = f"""{weights("16,8,1,1", "16,1,3,3", "8,16,1,1")}
-    %a = conv(%x, %w0) {POINT}
-    %b = conv(%a, %w1) {DEPTHWISE}
-    %c = conv(%b, %w2) {POINT}
-    %d = add(%c, %x)
-    return %d"""
 
 
 def test_fires(check_pass):
