@@ -19,7 +19,7 @@ class ModelledCost:
     Bytes and operations a nanosecond are those of two threads (`of_threads` gives other ones). The
     ratios were measured on Zen 4 with AVX-512, 2 threads: dense convolutions of plain images take
     1.0 to 1.5 times as long as of blocked ones and lose what fuses with blocks, depthwise ones 2 to
-    5 times; groups that do not fill blocks 10 to 30 times (only the generic template takes them); a
+    5 times; groups that do not fill blocks 10 to 160 times (only the generic template takes them); a
     concat that cuts through blocks 2.5 times.
 
     Attributes:
@@ -38,7 +38,7 @@ class ModelledCost:
     flops_per_ns: float = 500.0
     plain_dense: float = 2.0
     plain_depthwise: float = 5.0
-    blocked_grouped: float = 16.0
+    blocked_grouped: float = 64.0
     scattered: float = 2.5
     launch_ns: float = 1500.0
 

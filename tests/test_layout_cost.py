@@ -99,6 +99,21 @@ def test_what_has_no_model_costs_its_bytes():
             assert cost.kernel(kernel, layout) == rates.kernel(kernel, layout)
 
 
+def test_groups_that_only_the_generic_template_takes_on_blocks_are_plain() -> None:
+    """One feature and 61 channels a group: on blocks 20 times slower than on plain images."""
+    net = parse_graph(
+        """graph "net" (%x: f32[1,1403,103,6]) {
+        %w = constant {value=random(0)} : f32[23,61,7,7]
+        %a = conv(%x, %w) {strides=[2,2], pads=[3,3,3,3], dilations=[1,1], groups=23}
+        return %a
+        }
+        """
+    )
+    cost = TemplateCost(16, TARGET, threads=2, level=3)
+    (kernel,) = kernels(net)
+    assert cost.kernel(kernel, None) * 2 < cost.kernel(kernel, BLOCKED)
+
+
 def pair() -> tuple[Node, Node, Node]:
     """A depthwise kernel and the pointwise one behind it, on blocks, and both as one."""
     net = parse_graph(

@@ -6,6 +6,7 @@
 #include "internal.h"
 
 #define NO_BLOCK ((size_t)-1)
+#define MOST_GAP ((size_t)1 << 20)
 
 /* In front of every block; one line, so that the block is aligned like the header. */
 typedef struct Header {
@@ -16,10 +17,19 @@ typedef struct Header {
   bool freed;
 } Header;
 
+/* Behind a stack lie as many bytes again that nobody uses (and that cost no memory). A prefetcher that
+ * follows a stride runs several of them beyond the end; if another thread's stack stood there, it would
+ * take lines away that this thread writes. With two cores of different caches, kernels that keep 200 to
+ * 300 KB here took 1.2 to 2.5 times as long. */
+static size_t with_gap(size_t bytes) {
+  size_t gap = bytes < MOST_GAP ? bytes : MOST_GAP;
+  return bytes <= SIZE_MAX - gap ? bytes + gap : bytes;
+}
+
 bool lre_workspace_create(LreWorkspace* workspace, size_t bytes) {
   memset(workspace, 0, sizeof *workspace);
   workspace->top = NO_BLOCK;
-  workspace->base = lre_pages(bytes);
+  workspace->base = lre_pages(with_gap(bytes));
   workspace->capacity = workspace->base != NULL ? bytes : 0;
   return bytes == 0 || workspace->base != NULL;
 }
@@ -36,7 +46,7 @@ static void free_heap(LreWorkspace* workspace) {
 
 void lre_workspace_destroy(LreWorkspace* workspace) {
   free_heap(workspace);
-  lre_pages_free(workspace->base, workspace->capacity);
+  lre_pages_free(workspace->base, with_gap(workspace->capacity));
   workspace->base = NULL;
   workspace->capacity = 0;
 }
@@ -48,9 +58,9 @@ void lre_workspace_reset(LreWorkspace* workspace) {
   workspace->top = NO_BLOCK;
   if (peak <= workspace->capacity) return;
   /* The plan promised less than a kernel took. Without memory for it, the heap goes on serving. */
-  char* pages = lre_pages(peak);
+  char* pages = lre_pages(with_gap(peak));
   if (pages == NULL) return;
-  lre_pages_free(workspace->base, workspace->capacity);
+  lre_pages_free(workspace->base, with_gap(workspace->capacity));
   workspace->base = pages;
   workspace->capacity = peak;
 }

@@ -92,6 +92,19 @@ def test_features_of_a_row_of_pixels_in_parts(parts: int) -> None:
         check_task(task, ConvPlain(), Config(4, 2, 1, 2 * lanes, parts))
 
 
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("size", [(16, 16), (11, 13)])
+@pytest.mark.parametrize("extra", [{}, dict(prologue=True, epilogue="silu"), dict(batch=2)])
+def test_a_row_of_pixels_that_one_tile_reads_is_not_copied(
+    features: int, size: tuple[int, int], extra: dict[str, Any]
+) -> None:
+    for target in host_targets():
+        task = conv_task(37, size, features, **K1, **extra, blocks=(1, 1), target=target)
+        config = Config(features, 2, 1, 4 * problem(task).lanes)
+        check_task(task, ConvPlain(), config)
+        assert "pad" not in ConvPlain().build(task, config).functions[0].script()
+
+
 @pytest.mark.parametrize("cols", [1, 2, 3, 7, 8, 15, 17, 23, 33, 60])
 def test_rows_of_any_width(cols: int) -> None:
     """Rows that vectors divide and that they do not; the last is moved back and stays a vector."""
