@@ -84,7 +84,7 @@ class ConvPlainConfig(Knobs):
     """Knobs of ConvPlain.
 
     Attributes:
-        features: Output features of a tile; divides those of a group where there are groups.
+        features: Output features of a tile.
         vectors: Vectors of pixels of a tile.
         rows, cols: Output pixels of a band.
         parts: Tasks that share the tiles of features of a band; each copies what the band reads.
@@ -152,11 +152,8 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
 
     def configs(self, p: Problem) -> Iterator[ConvPlainConfig]:
         own = p.shape.group_features
-        features = [
-            n
-            for n in range(1, min(own, MOST_FEATURES) + 1)
-            if own % n == 0 or (p.shape.groups == 1 and (n >= MOST_FEATURES // 2))
-        ]
+        most = min(own, MOST_FEATURES)
+        features = [n for n in range(1, most + 1) if own % n == 0 or n >= MOST_FEATURES // 2]
         for count in features:
             for vectors in range(1, MOST_VECTORS + 1):
                 if not p.machine.fits(vectors, count) and (count, vectors) != (1, 1):
@@ -229,9 +226,7 @@ def validate(p: Problem, config: ConvPlainConfig) -> None:
     channels = p.shape.channels
     need(channels % config.chunks == 0, f"chunks does not divide {channels} channels")
     if p.shape.groups > 1:
-        divides = p.shape.group_features % config.features == 0
-        need(divides, f"features does not divide the {p.shape.group_features} of a group")
-        tiles = p.shape.group_features // config.features
+        tiles = rounds(p.shape.group_features, config.features)
         need(tiles % config.parts == 0, f"parts does not divide the {tiles} tiles of a group")
     if p.row is not None:
         need(config.rows == 1, "a row of pixels has bands of one row")
@@ -511,8 +506,8 @@ def _output_loops(
     """
     tiles = tiles_of(p.shape, config) // config.parts
     n, feature, *pixel = sch.get_loops(out)
-    sizes = [p.shape.groups, config.parts, tiles, config.features]
-    group, part, tile, m = sch.split(feature, sizes)
+    group, within = sch.split(feature, [p.shape.groups, p.shape.group_features])
+    part, tile, m = sch.split(within, [config.parts, tiles, config.features])
     if p.row is not None:
         step = [band.grid[1], None, config.vectors, p.lanes]
         across, strip, vector, lane = sch.split(pixel[0], step)
