@@ -19,8 +19,8 @@ class ModelledCost:
     Bytes and operations a nanosecond are those of two threads (`of_threads` gives other ones). The
     ratios were measured on Zen 4 with AVX-512, 2 threads: dense convolutions of plain images take
     1.0 to 1.5 times as long as of blocked ones and lose what fuses with blocks, depthwise ones 2 to
-    5 times; groups that do not fill blocks 10 to 160 times (only the generic template takes them); a
-    concat that cuts through blocks 2.5 times.
+    5 times; groups that do not fill blocks 10 to 160 times (only the generic template takes them);
+    a concat that cuts through blocks 2.5 times.
 
     Attributes:
         block: Channels per block.
