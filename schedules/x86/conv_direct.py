@@ -51,7 +51,7 @@ from ..common import workspace_bytes
 from ..in_place import same_elements
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, require
-from .anchored import anchored, epilogue_packs
+from .anchored import Anchored, anchored, epilogue_packs
 from .conv_model import (
     DirectConfig,
     band_units,
@@ -123,7 +123,7 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, DirectConfig)
-        return packs_of(problem_of(anchored(task, "conv")), config)
+        return packs_of(problem(task), anchored(task, "conv"), config)
 
     def in_place(self, task: Task, config: Knobs) -> tuple[int, ...]:
         assert isinstance(config, DirectConfig)
@@ -138,7 +138,7 @@ class ConvDirect(Ranked[Problem, DirectConfig]):
         validate(p, config)
         p = tiled(task, p, config)
         nest = nest_of(p, config)
-        sch = s_tir.Schedule(build_nest(p, nest, packs_of(p, config)))
+        sch = s_tir.Schedule(build_nest(p, nest, packs_of(p, p.parts, config)))
         nest.schedule(sch)
         function = sch.mod["main"]
         if p.row is not None:
@@ -189,13 +189,11 @@ def direct_cost(task: Task) -> float:
     return min(cost(p, config, task.threads) for config in configs(p))
 
 
-def packs_of(p: Problem, config: DirectConfig) -> dict[int, Pack]:
-    """Packs by position; those of a row of pixels hold the same bytes as those of the image."""
-    packs = epilogue_packs(p.parts)
+def packs_of(p: Problem, parts: Anchored, config: DirectConfig) -> dict[int, Pack]:
+    """Packs by position, for the task as it is (`parts` of it) or as a row of pixels."""
     chunk = config.chunk or p.shape.channels
     pack = weight_pack(p.shape, p.lanes, config.vectors, config.inner, chunk)
-    packs[p.parts.weight_position] = pack
-    return packs
+    return {**epilogue_packs(parts), parts.weight_position: pack}
 
 
 def nest_of(p: Problem, config: DirectConfig) -> Nest:

@@ -192,7 +192,7 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
 
     def packs(self, task: Task, config: Knobs) -> dict[int, Pack]:
         assert isinstance(config, ConvPlainConfig)
-        return packs_of(_problem(task), config)
+        return packs_of(problem(task), anchored(task, "conv"), config)
 
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, ConvPlainConfig)
@@ -200,7 +200,7 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         validate(p, config)
         p = tiled(task, p, config)
         band = band_of(p, config)
-        sch = s_tir.Schedule(compute(p, config, band, packs_of(p, config)))
+        sch = s_tir.Schedule(compute(p, config, band, packs_of(p, p.parts, config)))
         schedule(sch, p, config, band)
         function = sch.mod["main"]
         if p.row is not None:
@@ -240,11 +240,12 @@ def validate(p: Problem, config: ConvPlainConfig) -> None:
     need(tile <= 2 * p.machine.registers, f"{tile} accumulators are far beyond the registers")
 
 
-def packs_of(p: Problem, config: ConvPlainConfig) -> dict[int, Pack]:
-    """Packs by position; those of a row of pixels hold the same bytes as those of the image."""
-    packs = epilogue_packs(p.parts)
-    packs[p.parts.weight_position] = weight_pack(p.shape, config)
-    return packs
+def packs_of(p: Problem, parts: Anchored, config: ConvPlainConfig) -> dict[int, Pack]:
+    """Packs by position, for the task as it is (`parts` of it) or as a row of pixels.
+
+    They hold the same bytes. An image of three axes has packs too, but no problem unless as a row.
+    """
+    return {**epilogue_packs(parts), parts.weight_position: weight_pack(p.shape, config)}
 
 
 def tiles_of(shape: ConvShape, config: ConvPlainConfig) -> int:

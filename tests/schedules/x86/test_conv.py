@@ -55,6 +55,7 @@ DIRECT: dict[str, dict[str, Any]] = {
     "groups of 24 channels": dict(ci=48, size=(5, 5), co=96, **K1, groups=2),
     "one axis": dict(ci=16, size=(19,), co=24, kernel=(3,), pads=1),
     "one axis, 1": dict(ci=16, size=(19,), co=24, kernel=(1,)),
+    "three axes, 1": dict(ci=16, size=(3, 5, 9), co=24, kernel=(1,) * 3, residual=True),
     "heavy epilogue": dict(ci=16, size=(9, 9), co=20, **K3, epilogue="silu"),
     "heavy epilogue, 1x1": dict(ci=16, size=(9, 9), co=20, **K1, epilogue="silu", residual=True),
     "one feature": dict(ci=16, size=(9, 9), co=1, **K3, epilogue="sigmoid", residual=True),

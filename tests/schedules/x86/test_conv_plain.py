@@ -50,6 +50,7 @@ CASES: dict[str, dict[str, Any]] = {
     "1x1, groups": dict(ci=40, size=(15, 19), co=20, **K1, groups=4),
     "one axis": dict(ci=3, size=(1035,), co=33, kernel=(7,), pads=3, stride=2),
     "one axis, 1": dict(ci=3, size=(1035,), co=33, kernel=(1,)),
+    "three axes, 1": dict(ci=3, size=(3, 5, 9), co=33, kernel=(1,) * 3, residual=True, maps=True),
 }
 
 
