@@ -72,6 +72,46 @@ class NoWindow(Rewrite):
         return node.inputs[0]
 
 
+class MaximumByAxes(Rewrite):
+    """max_pool{kernel=[a,b]}(x) → max_pool{kernel=[a,1]}(max_pool{kernel=[1,b]}(x))    if large
+
+    A maximum is one of the maxima of rows. 13 x 13 elements a window are 26, and windows that are
+    short enough are unrolled.
+    """
+
+    name = "maximum-by-axes"
+    roots = ("max_pool",)
+
+    def match(self, graph: Graph, node: Node) -> Parts:
+        attrs: PoolAttrs = node.attrs  # type: ignore[assignment]
+        if node.output.rank != 4 or 1 in attrs.kernel:
+            return None
+        if attrs.ceil_mode:
+            return Refusal("windows may hang over the image's end", node)
+        (down, across), (rows, cols) = attrs.kernel, node.output.shape[2:]
+        once = down * across * rows * cols
+        twice = (across * node.inputs[0].shape[2] + down * rows) * cols
+        return {} if 2 * twice <= once else None
+
+    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
+        old: PoolAttrs = node.attrs  # type: ignore[assignment]
+        value = node.inputs[0]
+        for axis in (1, 0):
+            attrs = PoolAttrs(
+                _along(axis, old.kernel, 1),
+                _along(axis, old.strides, 1),
+                (*_along(axis, old.pads[:2], 0), *_along(axis, old.pads[2:], 0)),
+                _along(axis, old.dilations, 1),
+            )
+            value = rewriter.op("max_pool", value, attrs=attrs)
+        return value
+
+
+def _along(axis: int, sizes: tuple[int, ...], idle: int) -> tuple[int, int]:
+    """What two axes have, the other axis than `axis` what does nothing."""
+    return (sizes[0], idle) if axis == 0 else (idle, sizes[1])
+
+
 class KeepImageAxes(Rewrite):
     """reduce{axes=[2,3], keepdims=false}(x) → reshape(reduce{axes=[2,3]}(x))    for images
 
@@ -235,6 +275,7 @@ def window_rules() -> tuple[Rewrite, ...]:
     return (
         NoWindow(),
         GlobalPool(),
+        MaximumByAxes(),
         PadIntoConv(),
         KeepImageAxes(),
         ReduceNothing(),

@@ -220,6 +220,13 @@ FIRES = {
         "%y = max_pool(%x) {kernel=[1,1], strides=[1,1], pads=[0,0,0,0], dilations=[1,1]}\n"
         "return %y",
         'return %x "y"'),
+    "large maximum by axes": (
+        IMAGE,
+        "%y = max_pool(%x) {kernel=[5,6], strides=[1,1], pads=[2,1,2,4], dilations=[1,1]}\n"
+        "return %y",
+        """%a = max_pool(%x) {kernel=[1,6], strides=[1,1], pads=[0,1,0,4], dilations=[1,1]}
+        %y = max_pool(%a) {kernel=[5,1], strides=[1,1], pads=[2,0,2,0], dilations=[1,1]}
+        return %y"""),
     "one weight a channel scales": (
         "%x: f32[2,3,4,5], %w: f32[3,1,1,1]",
         "%y = conv(%x, %w) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1], groups=3}\nreturn %y",
@@ -361,6 +368,11 @@ KEEPS = {
         "%y = avg_pool(%x) {kernel=[6,6], strides=[9,9], pads=[1,1,1,1], dilations=[1,1]}\n"
         "return %y",
         "the pool is padded"),
+    "large maximum that hangs over": (
+        IMAGE,
+        "%y = max_pool(%x) {kernel=[5,5], strides=[1,1], pads=[2,2,2,2], dilations=[1,1], "
+        "ceil_mode=true}\nreturn %y",
+        "may hang over"),
 }  # fmt: skip
 
 
@@ -396,6 +408,26 @@ def test_exact_leaves_rounding_alone(check_pass):
             X, "%c = constant {value=0.3333333432674408} : f32[]\n%y = mul(%x, %c)\nreturn %y"
         ),
     )
+
+
+def test_maxima_by_axes_are_the_same_numbers():
+    """Random windows, strides, dilations and pads: by the interpreter."""
+    rng = random.Random(5)
+    split = 0
+    for _ in range(300):
+        kernel, sizes = ([rng.randint(1, 7) for _ in "hw"] for _ in range(2))
+        strides, steps = ([rng.randint(1, 2) for _ in "hw"] for _ in range(2))
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, steps)]
+        pads = [rng.randrange(n) for n in reach * 2]
+        if any(s + pads[i] + pads[i + 2] < reach[i] for i, s in enumerate(sizes)):
+            continue
+        attrs = f"kernel={kernel}, strides={strides}, pads={pads}, dilations={steps}"
+        text = f"%y = max_pool(%x) {{{attrs.replace(', ', ',').replace('],', '], ')}}}\nreturn %y"
+        before = parse_graph(graph(f"%x: f32[2,3,{sizes[0]},{sizes[1]}]", text))
+        result = run_pass("canonicalize", before.copy())
+        assert_same_numbers(before, result.graph)
+        split += sum(node.op == "max_pool" for node in result.graph.nodes()) == 2
+    assert split > 20
 
 
 def test_trimmed_windows_give_the_same_numbers():
