@@ -210,11 +210,6 @@ class ConvPlain(Ranked[Problem, ConvPlainConfig]):
         return Lowered((function,), workspace_bytes(function), PASS_CONFIG)
 
 
-def reads_once(p: Problem, config: ConvPlainConfig) -> bool:
-    """A pointwise convolution whose features are one tile: nothing is gained by a copy."""
-    return p.row is not None and tiles_of(p.shape, config) == 1
-
-
 def validate(p: Problem, config: ConvPlainConfig) -> None:
     """Raises InvalidConfig if the config is not legal for the problem."""
 
@@ -251,6 +246,11 @@ def packs_of(p: Problem, parts: Anchored, config: ConvPlainConfig) -> dict[int, 
 def tiles_of(shape: ConvShape, config: ConvPlainConfig) -> int:
     """Tiles of features of a group: as many in each part."""
     return rounds(rounds(shape.group_features, config.features), config.parts) * config.parts
+
+
+def reads_once(p: Problem, config: ConvPlainConfig) -> bool:
+    """A pointwise convolution whose features are one tile: nothing is gained by a copy."""
+    return p.row is not None and tiles_of(p.shape, config) == 1
 
 
 def weight_pack(shape: ConvShape, config: ConvPlainConfig) -> Pack:

@@ -161,15 +161,16 @@ def test_fork_join_is_cheap(forkjoin):
     assert ns / 2000 < 20_000
 
 
+@pytest.fixture(scope="module")
+def stacks(engine_objects, tmp_path_factory):
+    files = [C / "toy.c", C / "stacks.c", *engine_objects]
+    return compile_c(tmp_path_factory.mktemp("stacks") / "stacks", files, ["-DTOY_POINTER=1"])
+
+
 @pytest.mark.parametrize("size", [300_000, 900_000])
-def test_stacks_keep_their_distance(tmp_path, size):
+def test_stacks_keep_their_distance(stacks, size):
     """A prefetcher that runs beyond one finds as many bytes that no other thread writes."""
-    files = [*sources.ENGINE, C / "toy.c", C / "stacks.c"]
-    flags = ["-std=c11", "-DLRE_NO_SYMVER", "-DTOY_POINTER=1", f"-I{sources.INCLUDE}"]
-    program = tmp_path / "stacks"
-    command = ["gcc", *flags, *map(str, files), "-o", str(program), *sources.LINK_LIBRARIES]
-    subprocess.run(command, check=True, capture_output=True)
-    run = subprocess.run([str(program), str(size)], check=True, capture_output=True, text=True)
+    run = subprocess.run([stacks, str(size)], check=True, capture_output=True, text=True)
     capacity, apart = map(int, run.stdout.split())
     assert capacity == size
     assert apart >= size

@@ -95,7 +95,7 @@ def test_features_in_parts(parts: int, groups: int, stride: int) -> None:
     ],
 )
 def test_features_of_a_group_that_tiles_do_not_divide(parts: int, case: dict[str, Any]) -> None:
-    """11 or 13 features of a group in tiles of 6 and 4: the last ones are not stored."""
+    """11 or 13 features of a group in tiles of 7, 6 and 4: the last ones are not stored."""
     for features in (6, 4) if parts == 2 else (7, 4):
         for target in host_targets():
             task = conv_task(**case, blocks=(1, 1), target=target)
