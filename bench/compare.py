@@ -71,7 +71,7 @@ POINTS = {
     1: (Scenario(),),
     2: (Scenario(levels=(3, 4)),),
     3: (Scenario(threads=1), Scenario(BATCHED, batch=8)),
-    4: (Scenario(target=AVX2),),
+    4: (Scenario(levels=(3, 4), target=AVX2),),
     5: (Scenario(levels=(1, 2, 3, 4)),),
     6: (Scenario(("resnet50",)),),
 }

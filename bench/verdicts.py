@@ -99,6 +99,11 @@ def mean_of_targets_of_equals(run: Run, level: int = 3) -> list[Verdict]:
     return [Verdict(text, geometric_mean(kept), 1.0)]
 
 
+def mean_of_targets_of_level_4(run: Run) -> list[Verdict]:
+    """The mean with Winograd: for a bar that names no level."""
+    return mean_of_targets(run, level=4)
+
+
 def level_4(run: Run) -> list[Verdict]:
     """Named models by their bars, all others no slower than level 3."""
     ratios = _of(run, 4, "ratio")
@@ -143,7 +148,7 @@ POINTS: Mapping[int, tuple[Callable[[Run], list[Verdict]], ...]] = {
     1: (no_slower_than_peers, mean_of_targets),
     2: (level_4,),
     3: (no_slower_than_peers,),
-    4: (mean_of_targets, mean_of_targets_of_equals),
+    4: (mean_of_targets, mean_of_targets_of_equals, mean_of_targets_of_level_4),
     5: (levels,),
     6: (share_of_peak,),
 }

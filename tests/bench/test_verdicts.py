@@ -71,11 +71,12 @@ def test_point_2_misses_models_that_were_not_measured() -> None:
 
 
 def test_point_4_tells_models_whose_peer_has_longer_vectors() -> None:
-    run = run_of(a={3: (0.9, 0.98, 0.9)}, b={3: (1.2, 1.2, 0.94)})
-    (mean,) = verdicts.verdicts_of(4, run)
-    assert not mean.met
+    run = run_of(a={3: (0.9, 0.98, 0.9), 4: (0.5, 0.6, 1.6)}, b={3: (1.2, 1.2, 0.94)})
+    run["models"]["b"]["runners"][runner_name(4)] = {"of_target": 1.2}
+    mean, with_winograd = verdicts.verdicts_of(4, run)
+    assert not mean.met and with_winograd.met and "level 4" in with_winograd.text
     run["models"]["b"]["runners"]["openvino"] = {"of_peak": 1.13}
-    mean, equals = verdicts.verdicts_of(4, run)
+    mean, equals, _ = verdicts.verdicts_of(4, run)
     assert not mean.met and equals.met
     assert equals.value == pytest.approx(0.98) and "without b," in equals.text
 
