@@ -16,6 +16,7 @@ from .canonicalize import Canonicalize
 from .cse import Cse
 from .dead_code import DeadCode
 from .expand_conv_transpose import ExpandConvTranspose
+from .flatten_depth import FlattenDepth
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_empty import FoldEmpty
@@ -106,6 +107,7 @@ def _fused(io_layout: str, attention: Sequence[Pass]) -> list[Pass]:
         FoldTransposes(),
         FoldBatchNorm(),
         ExpandConvTranspose(),
+        FlattenDepth(),
         Canonicalize(),
         FoldConstants(),
         Cse(),

@@ -12,6 +12,7 @@ from .canonicalize import Canonicalize
 from .cse import Cse
 from .dead_code import DeadCode
 from .expand_conv_transpose import ExpandConvTranspose
+from .flatten_depth import FlattenDepth
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_empty import FoldEmpty
@@ -44,6 +45,7 @@ PASSES: tuple[type[Pass], ...] = (
     FoldTransposes,
     FoldBatchNorm,
     ExpandConvTranspose,
+    FlattenDepth,
     IoLayout,
     FuseConv,
     FuseAttention,

@@ -115,6 +115,22 @@ def mishes(net: Net) -> str:
     return x
 
 
+def slices(net: Net) -> str:
+    """Three axes: convolutions, pools, a residual sum and a concat, batch 2, to a global pool."""
+    x = net.input(2, 3, 6, 17, 19)
+    wide = dict(pads=[1, 1, 1, 1, 1, 1])
+    x = net.node("Relu", net.node("Conv", x, net.weight(20, 3, 3, 3, 3), net.weight(20), **wide))
+    x = net.node("MaxPool", x, kernel_shape=[2, 3, 2], strides=[1, 2, 2], pads=[1, 1, 0, 0, 0, 1])
+    y = net.node("Conv", x, net.weight(20, 20, 1, 3, 3), net.weight(20), pads=[0, 1, 1, 0, 1, 1])
+    y = net.node("Conv", y, net.weight(20, 20, 3, 1, 1), net.weight(20), pads=[1, 0, 0, 1, 0, 0])
+    x = net.node("Relu", net.node("Add", y, x))
+    y = net.node("Conv", x, net.weight(20, 1, 3, 3, 3), group=20, dilations=[1, 2, 2], **wide)
+    x = net.node("Concat", y, net.node("Tanh", y), axis=1)
+    x = net.node("AveragePool", x, kernel_shape=[3, 3, 3], pads=[1, 1, 1, 1, 1, 1])
+    x = net.node("ConvTranspose", x, net.weight(40, 6, 2, 2, 2), strides=[2, 2, 2])
+    return net.node("GlobalAveragePool", net.node("Sigmoid", x))
+
+
 GRAPHS: dict[str, Callable[[Net], str]] = {
     "gated between groups": gated_between_groups,
     "product, div": product_then("Div", False),
@@ -127,6 +143,7 @@ GRAPHS: dict[str, Callable[[Net], str]] = {
     "wheres before a conv": wheres_before_conv,
     "shifts": shifts,
     "mishes": mishes,
+    "slices": slices,
 }
 
 

@@ -25,6 +25,7 @@ FUSED = (
     "fold-empty,canonicalize,fold-constants,canonicalize,cse,recognize-norms,"
     "recognize-activations,"
     "fold-scales,fold-transposes,fold-batch-norm,expand-conv-transpose,"
+    "flatten-depth,"
     "canonicalize,fold-constants,cse,dead-code,io-layout,"
     "fuse-conv,fuse-matmul,fuse-reductions,fuse-elementwise,wrap-kernels"
 )
