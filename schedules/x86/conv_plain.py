@@ -76,6 +76,7 @@ __all__ = ["ConvPlain"]
 MOST_FEATURES = 14
 MOST_VECTORS = 8
 MOST_SHARED = 16  # tasks that share bands; more are made by bands alone
+MOST_UNROLLED = 200  # multiply-adds of a row of the window; LLVM kept sums of 264 in memory
 ROW_CYCLES = 6.0  # of a row of the copy: its loop and its borders
 
 
@@ -485,7 +486,8 @@ def schedule(sch: Any, p: Problem, config: ConvPlainConfig, band: Band) -> None:
         unroll_loops(sch, [m, vector], lane)
     else:
         c, kh, kw = reductions
-    sch.unroll(kw)
+    if config.features * config.vectors * p.shape.kernel[1] <= MOST_UNROLLED:
+        sch.unroll(kw)
     if reads_once(p, config):
         sch.compute_inline(pad)
     else:

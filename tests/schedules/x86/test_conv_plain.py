@@ -39,6 +39,8 @@ CASES: dict[str, dict[str, Any]] = {
     "7x7, stride 2, silu": dict(
         ci=3, size=(35, 35), co=33, kernel=(7, 7), pads=3, stride=2, epilogue="silu"
     ),
+    "11x11, stride 4": dict(ci=3, size=(47, 63), co=26, kernel=(11, 11), pads=2, stride=4),
+    "11 wide, dilated": dict(ci=3, size=(9, 70), co=26, kernel=(2, 11), dilation=3, stride=2),
     "prologue": dict(ci=5, size=(9, 10), co=7, **K3, prologue=True),
     "1x1": dict(ci=40, size=(5, 9), co=21, **K1, residual=True),
     "1x1, whole vectors": dict(ci=8, size=(8, 8), co=12, **K1),
@@ -236,3 +238,13 @@ def test_inner_loop_has_no_guard() -> None:
     update = text.split('T.sblock("acc_update")')[1].split("T.sblock")[0]
     assert "if_then_else" not in update
     assert "if_then_else" in text.split('T.sblock("pad")')[1].split("T.sblock")[0]
+
+
+@pytest.mark.parametrize("columns, unrolled", [(7, True), (11, False)])
+def test_wide_windows_are_loops(columns: int, unrolled: bool) -> None:
+    """24 accumulators stay in registers over 7 taps in a row; over 11 LLVM moved them about."""
+    task = conv_task(3, (40, 80), 24, (2, columns), blocks=(1, 1), target=TARGETS["avx512"])
+    config = Config(features=12, vectors=2, rows=4, cols=80 - columns + 1)
+    text = ConvPlain().build(task, config).functions[0].script()
+    taps = f"in T.unroll({columns})" in text
+    assert taps == unrolled
