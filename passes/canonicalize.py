@@ -34,7 +34,7 @@ class Canonicalize(RewritePass):
             *arithmetic_rules(self.exact),
             *movement_rules(),
             *view_rules(),
-            *window_rules(),
+            *window_rules(self.exact),
         )
 
     def run(self, graph: Graph) -> PassResult:

@@ -38,6 +38,7 @@ TEMPLATES: list[tuple[str, str]] = [
     ("x86.conv_winograd", "ConvWinograd"),
     ("x86.conv_direct", "ConvDirect"),
     ("x86.conv_int8", "ConvInt8"),
+    ("x86.dots", "Dots"),
     ("x86.matmul", "MatmulPacked"),
     ("x86.attention", "AttentionTemplate"),
     ("x86.batch_matmul", "BatchMatmul"),

@@ -246,6 +246,24 @@ FIRES = {
     "reduction over an axis of one": (
         "%x: f32[4,1]", "%y = reduce_sum(%x) {axes=[1], keepdims=false}\nreturn %y",
         "%y = reshape(%x) {shape=[0]}\nreturn %y"),
+    "reduction over the first and the last axis": (
+        "%x: f32[6,3,20]", "%y = reduce_mean(%x) {axes=[0,2]}\nreturn %y",
+        "%a = reduce_mean(%x) {axes=[2]}\n%y = reduce_mean(%a) {axes=[0]}\nreturn %y"),
+    "statistics of images": (
+        "%x: f32[6,3,4,5]", "%y = reduce_max(%x) {axes=[0,2,3], keepdims=false}\nreturn %y",
+        """%a = reduce_max(%x) {axes=[2,3]}
+        %b = reduce_max(%a) {axes=[0]}
+        %y = reshape(%b) {shape=[-1]}
+        return %y"""),
+    "norm over several axes": (
+        "%x: f32[2,3,4,5], %s: f32[3,4,5], %b: f32[3,4,5]",
+        "%y = layer_norm(%x, %s, %b) {axis=1}\nreturn %y",
+        """%a = reshape(%x) {shape=[0,-1]}
+        %c = reshape(%s) {shape=[-1]}
+        %d = reshape(%b) {shape=[-1]}
+        %n = layer_norm(%a, %c, %d) {axis=-1}
+        %y = reshape(%n) {shape=[0,3,4,5]}
+        return %y"""),
     "window over one pixel": (
         "%x: f32[1,4,1,1]", """%w = constant {value=random(1)} : f32[2,4,3,3]
         %y = conv(%x, %w) {strides=[1,1], pads=[1,1,1,1], dilations=[1,1]}
@@ -363,6 +381,11 @@ KEEPS = {
         %y = add(%b, %d)
         return %y""".replace("%c = constant {value=random(1)} : f32[4]\n", ""),
         "varies within axes"),
+    "short rows of the first and the last axis": (
+        "%x: f32[6,3,15]", "%y = reduce_mean(%x) {axes=[0,2]}\nreturn %y", "15 are too short"),
+    "rows of half floats": (
+        "%x: f16[6,3,20]", "%y = reduce_sum(%x) {axes=[0,2]}\nreturn %y",
+        "f16 would be rounded between"),
     "padded pool over everything": (
         IMAGE,
         "%y = avg_pool(%x) {kernel=[6,6], strides=[9,9], pads=[1,1,1,1], dilations=[1,1]}\n"
@@ -396,6 +419,11 @@ def test_fires_twice_and_output_survives(check_pass):
         ),
         after=graph(X, '%b = relu(%x)\nreturn %b, %b "d"'),
     )
+
+
+def test_exact_leaves_sums_alone(check_pass):
+    text = graph("%x: f32[6,3,20]", "%y = reduce_sum(%x) {axes=[0,2]}\nreturn %y")
+    check_pass("canonicalize{exact=true}", text, unchanged="")
 
 
 def test_exact_leaves_rounding_alone(check_pass):
