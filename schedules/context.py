@@ -38,6 +38,7 @@ class Context:
         math: Transcendental functions.
         row_lanes: If not 0, reductions over trailing axes keep partial results in this many lanes
             (set by templates that schedule rows; others see one plain reduction stage).
+        row_parts: Into how many parts such reductions cut a row, for threads; 1: not at all.
         stages: Names of all stages made so far, in order (producers first).
         tensors: Their tensors, by name.
     """
@@ -47,6 +48,7 @@ class Context:
         self.math = MathLibrary(fast=level >= levels.FUSED)
         self.layouts = dict(layouts or {})
         self.row_lanes = 0
+        self.row_parts = 1
         self.stages: list[str] = []
         self.tensors: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
@@ -110,6 +112,9 @@ class Context:
         for row: for l: for k by lanes: part[l] ∘= x[k + l]      (vectorizes along l)
         for row: out = part[0] ∘ part[1] ∘ …                     (a tree)
 
+        With `row_parts` part[p, l] of every part of a row, fold[l] of those, and rest[l] of what
+        is left over; out of both.
+
         `type` is a plain type with 1 at the reduced (trailing) axes, `extents` their sizes.
         """
         rank = len(type.shape)
@@ -121,27 +126,25 @@ class Context:
         lanes = self.row_lanes
         while lanes > 1 and lanes > total:
             lanes //= 2
-        steps = -(-total // lanes)
-        partial = TensorType(type.dtype, (*rows, lanes))
+        rows_type = TensorType(type.dtype, (*rows, lanes))
 
-        def element(index: Sequence[Expr], along: Sequence[Expr]) -> Expr:
-            position = along[0] * lanes + index[-1]
+        def at(index: Sequence[Expr], position: Expr) -> Expr:
+            full: list[Expr] = [0] * rank
+            for axis, i in zip(kept, index, strict=True):
+                full[axis] = i
+            return source(full, _unravelled(position, extents))
 
-            def value() -> Expr:
-                full: list[Expr] = [0] * rank
-                for axis, i in zip(kept, index[:-1], strict=True):
-                    full[axis] = i
-                return source(full, _unravelled(position, extents))
-
-            if total % lanes == 0:
-                return value()
-            rest = identity_of(combine, type.dtype.tvm)
-            return guarded(position < total, value, rest)
-
-        parts = self.reduce(partial, [steps], combine, element, f"{hint}_part")
+        steps = total // (lanes * self.row_parts) if self.row_parts > 1 else 0
+        done = steps * lanes * self.row_parts
+        partial: list[View] = []
+        if steps:
+            partial.append(self._in_parts(rows_type, steps, combine, at, hint))
+        if done < total:
+            name = f"{hint}_rest" if steps else f"{hint}_part"
+            partial.append(self._behind(rows_type, done, total, combine, at, name))
 
         def whole(*index: Expr) -> Expr:
-            values = [parts(*index, lane) for lane in range(lanes)]
+            values = [view(*index, lane) for lane in range(lanes) for view in partial]
             while len(values) > 1:
                 half = len(values) // 2
                 pairs = zip(values[:half], values[half:], strict=True)
@@ -152,6 +155,50 @@ class Context:
         return View(
             type.shape, type.dtype.tvm, lambda *i: held(*(i[axis] for axis in kept)), cheap=True
         )
+
+    def _behind(
+        self,
+        type: TensorType,
+        start: int,
+        total: int,
+        combine: str,
+        at: Callable[[Sequence[Expr], Expr], Expr],
+        name: str,
+    ) -> View:
+        """Partial results by lanes of what stands behind the first `start` elements of a row."""
+        lanes = type.shape[-1]
+
+        def element(index: Sequence[Expr], along: Sequence[Expr]) -> Expr:
+            position = along[0] * lanes + index[-1] + start
+            if (total - start) % lanes == 0:
+                return at(index[:-1], position)
+            rest = identity_of(combine, type.dtype.tvm)
+            return guarded(position < total, lambda: at(index[:-1], position), rest)
+
+        return self.reduce(type, [-(-(total - start) // lanes)], combine, element, name)
+
+    def _in_parts(
+        self,
+        type: TensorType,
+        steps: int,
+        combine: str,
+        at: Callable[[Sequence[Expr], Expr], Expr],
+        hint: str,
+    ) -> View:
+        """Partial results by lanes of every part of a row, of `steps` vectors, then of them all."""
+        *rows, lanes = type.shape
+        cut = type.with_(shape=(*rows, self.row_parts, lanes))
+
+        def element(index: Sequence[Expr], along: Sequence[Expr]) -> Expr:
+            *row, part, lane = index
+            return at(row, (part * steps + along[0]) * lanes + lane)
+
+        parts = self.reduce(cut, [steps], combine, element, f"{hint}_part")
+
+        def folded(index: Sequence[Expr], along: Sequence[Expr]) -> Expr:
+            return parts(*index[:-1], along[0], index[-1])
+
+        return self.reduce(type, [self.row_parts], combine, folded, f"{hint}_fold")
 
     def materialise(self, view: View, hint: str, type: TensorType | None = None) -> View:
         """The view of a stage that holds `view`; a view of a tensor is given back as it is."""

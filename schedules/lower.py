@@ -81,6 +81,7 @@ def lower_body(
     intercept: Intercept | None = None,
     copy_outputs: bool = True,
     row_lanes: int = 0,
+    row_parts: int = 1,
 ) -> LoweredBody:
     """Give a task's body its TE form.
 
@@ -94,13 +95,14 @@ def lower_body(
         copy_outputs: Give every output a stage of its own even where a reduction stage already
             holds it as it must stand in memory (templates that keep tiles in registers want that).
         row_lanes: See `Context.row_lanes`.
+        row_parts: See `Context.row_parts`.
 
     Raises:
         NotApplicable: If the body holds what no kernel can (a large constant).
     """
     packs = packs or {}
     context = Context(task.level, stage_layouts(task.body))
-    context.row_lanes = row_lanes
+    context.row_lanes, context.row_parts = row_lanes, row_parts
     views: dict[Value, View] = {}
     inputs = []
     for position, value in enumerate(task.body.inputs):

@@ -5,6 +5,12 @@
         …                                       further stages on the row while it is in L1
         for k by vectors: out[row, k] = …
 
+A long row that is alone, or one of few, is shared: each reduction takes the parts of all rows in
+parallel, and then folds those of a row.
+
+    parallel (row, part): for k by vectors: part[part, lanes] ∘= …
+    for row: for part: fold[lanes] ∘= part[part, lanes]
+
 Every stage of the body that has the row's axes joins the row's loop, so a row is read from memory
 once. What is left over of a vector at a row's end (197 columns) is peeled off by LoopPartition.
 
@@ -17,6 +23,13 @@ Zen 4, AVX-512, two threads unless said, November 2026, `leip kernel bench`:
     add + layer_norm, both written   19 us    83 GB/s
     mean        f32[1,64,56,56] → [1,64]  6 us   139 GB/s
     argmax      f32[64,1000]          6 us    42 GB/s
+
+and on a 2-core Zen 5, in brackets with one thread a row:
+
+    layer_norm  f32[1,1000000]       92 us    (155 us)
+    softmax     f32[1,1000000]      117 us    (195 us)
+    sum         f32[1,1000000]       17 us     (31 us)
+    layer_norm  f32[1,65536]        5.6 us    (6.8 us)
 """
 
 from __future__ import annotations
@@ -32,13 +45,16 @@ from ...ir.op import Pattern
 from .. import common
 from ..lower import LoweredBody, lower_body
 from ..task import Task
-from ..template import Knobs, Lowered, Template, knob, require
+from ..template import InvalidConfig, Knobs, Lowered, Template, knob, require
 from .access import walk_of
 from .pointwise import GRAIN_US, schedule_pointwise
 from .pointwise import PointwiseConfig as Pointwise
+from .tiles import balance
 
 __all__ = ["RowsTemplate", "row_axes"]
 
+SHARED = 49152  # elements of a row from which on threads share it
+UNEVEN = 1.2  # imbalance of whole rows from which on they do
 LONG = 1024  # elements of a row from which on several accumulators pay
 
 
@@ -46,6 +62,7 @@ LONG = 1024  # elements of a row from which on several accumulators pay
 class RowsConfig(Knobs):
     accumulators: int = knob(1, choices=(1, 2, 4), help="vectors of partial results")
     threads: bool = knob(True, choices=(False, True), help="spread rows over threads")
+    parts: int = knob(1, choices=(1, 2, 4), help="parts of a row that threads share; 1: none")
 
 
 class RowsTemplate(Template):
@@ -60,8 +77,12 @@ class RowsTemplate(Template):
 
     def default(self, task: Task) -> RowsConfig:
         rows, length = _extents(task)
-        threads = task.threads > 1 and rows > 1 and _work_us(task) >= GRAIN_US
-        return RowsConfig(4 if length >= 2 * LONG else 2 if length >= LONG else 1, threads)
+        pays = task.threads > 1 and _work_us(task) >= GRAIN_US
+        few = balance(rows, task.threads) > UNEVEN and length >= SHARED
+        accumulators = 4 if length >= 2 * LONG else 2 if length >= LONG else 1
+        if pays and few:
+            return RowsConfig(accumulators, True, task.threads)
+        return RowsConfig(accumulators, pays and rows > 1)
 
     def space(self, task: Task) -> Iterable[RowsConfig]:
         return dict.fromkeys((self.default(task), *_configs(task, (1, 2, 4))))
@@ -72,16 +93,29 @@ class RowsTemplate(Template):
     def build(self, task: Task, config: Knobs) -> Lowered:
         assert isinstance(config, RowsConfig)
         lanes = task.target.lanes(DType.F32)
-        body = lower_body(task, copy_outputs=False, row_lanes=lanes * config.accumulators)
+        wide = lanes * config.accumulators
+        _, length = _extents(task)
+        require(
+            config.parts >= 1 and config.parts * wide <= max(length, wide),
+            "parts are too short",
+            InvalidConfig,
+        )
+        body = lower_body(task, copy_outputs=False, row_lanes=wide, row_parts=config.parts)
         sch = body.schedule()
-        join_rows(sch, body, row_axes(task), config, lanes)
+        if config.parts > 1:
+            share_rows(sch, body, config, lanes)
+        else:
+            join_rows(sch, body, row_axes(task), config, lanes)
         return common.finish(sch, task, partition=True)
 
 
 def _configs(task: Task, accumulators: Iterable[int]) -> Iterable[RowsConfig]:
+    rows, length = _extents(task)
     for count in accumulators:
         for threads in (False, True) if task.threads > 1 else (False,):
             yield RowsConfig(count, threads)
+        if balance(rows, task.threads) > 1 and length >= SHARED:
+            yield RowsConfig(count, True, task.threads)
 
 
 def reduced_axes(node: Node) -> tuple[int, ...]:
@@ -165,6 +199,20 @@ def join_rows(sch: Any, body: LoweredBody, first: int, config: RowsConfig, lanes
             sch.parallel(row)
     for name in (*below, main):
         _schedule_part(sch, sch.get_sblock(name), row is not None, lanes)
+
+
+def share_rows(sch: Any, body: LoweredBody, config: RowsConfig, lanes: int) -> None:
+    """Each stage by itself: parallel over rows and their parts, or along the row."""
+    pointwise = Pointwise(threads=config.threads)
+    for name in ordered_blocks(body):
+        block = sch.get_sblock(name)
+        if not common.is_reduction(sch, block):
+            schedule_pointwise(sch, name, body.task, pointwise)
+            continue
+        *outer, _, steps = sch.get_loops(block)
+        if common.extent(sch, steps) > config.parts and config.threads and outer:
+            sch.parallel(common.fuse_all(sch, outer))
+        _schedule_part(sch, block, False, lanes)
 
 
 def _main_output(task: Task) -> int:

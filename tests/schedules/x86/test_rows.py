@@ -24,8 +24,8 @@ from leip.ir.ops import (
     RmsNormAttrs,
     SoftmaxAttrs,
 )
-from leip.schedules.template import NotApplicable
-from leip.schedules.x86.rows import RowsTemplate
+from leip.schedules.template import InvalidConfig, NotApplicable
+from leip.schedules.x86.rows import RowsConfig, RowsTemplate
 from leip.schedules.x86.stages import StagesTemplate
 
 C16 = Layout.parse("NCHW16c")
@@ -89,6 +89,24 @@ ROWS: dict[str, tuple[Make, list[TensorType]]] = {
     "argmax": (simple("argmax", ArgAttrs(-1, False)), [rows(9, 1000)]),
     "argmin, last": (simple("argmin", ArgAttrs(-1, True, True)), [rows(9, 33)]),
     "centred": (centred, [rows(4, 20, 100)]),
+}
+
+SHARED: dict[str, tuple[Make, list[TensorType]]] = {
+    "layer_norm": (
+        simple("layer_norm", LayerNormAttrs(-1)),
+        [rows(1, 40000), rows(40000), rows(40000)],
+    ),
+    "layer_norm of an odd length": (
+        simple("layer_norm", LayerNormAttrs(-1)),
+        [rows(3, 20011), rows(20011), rows(20011)],
+    ),
+    "residual": (residual, [rows(1, 1, 999), rows(1, 1, 999), rows(999), rows(999)]),
+    "rms_norm": (simple("rms_norm", RmsNormAttrs(-1)), [rows(1, 16384), rows(16384)]),
+    "softmax": (simple("softmax", SoftmaxAttrs(-1)), [rows(1, 20011)]),
+    "softmax vector": (simple("softmax", SoftmaxAttrs(0)), [rows(20480)]),
+    "sum of all": (simple("reduce_sum", ReduceAttrs((0, 1, 2), False)), [rows(3, 100, 71)]),
+    "mean of images": (simple("reduce_mean", ReduceAttrs((2, 3))), [rows(1, 3, 150, 131)]),
+    "argmax": (simple("argmax", ArgAttrs(-1, False)), [rows(1, 20011)]),
 }
 
 STAGES: dict[str, tuple[Make, list[TensorType]]] = {
@@ -181,6 +199,57 @@ def run_all(template, cases, target=None) -> None:  # type: ignore[no-untyped-de
 @pytest.mark.parametrize("width", ("host", "avx2"))
 def test_rows(width: str) -> None:
     run_all(RowsTemplate(), ROWS, avx2_host() if width == "avx2" else None)
+
+
+@pytest.mark.parametrize("width", ("host", "avx2"))
+@pytest.mark.parametrize("config", ("accumulators=1,parts=2", "accumulators=2,parts=3,threads=no"))
+def test_rows_in_parts(width: str, config: str) -> None:
+    """Rows that threads share, of lengths that their parts divide and that they do not."""
+    target, template = avx2_host() if width == "avx2" else None, RowsTemplate()
+    tasks = [
+        task_of(body_of(make, types), constants=range(1, len(types)), target=target)
+        for make, types in SHARED.values()
+    ]
+    configs = [RowsConfig.from_text(config) for _ in tasks]
+    rng = np.random.default_rng(0)
+    for name, kernel in zip(SHARED, build(tasks, template, configs), strict=True):
+        arrays = [rng.standard_normal(v.shape).astype(np.float32) for v in kernel.task.body.inputs]
+        for got, want in zip(kernel.run(arrays), expected(kernel.task, arrays), strict=True):
+            size = max(1e-6, float(np.abs(want.astype(np.float64)).max()))
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=4e-6 * size, err_msg=name)
+
+
+def test_maxima_of_parts_keep_infinities() -> None:
+    """A NaN may or may not survive a maximum (docs/precision.md); it stays in its own row."""
+    task = task_of(body_of(simple("reduce_max", ReduceAttrs((1,))), [rows(3, 20011)]))
+    kernel = build([task], RowsTemplate(), [RowsConfig(parts=2)])[0]
+    x = np.full((3, 20011), -np.inf, np.float32)
+    x[1, 20010], x[2, 12000] = np.inf, np.nan
+    np.testing.assert_array_equal(kernel.run([x])[0][:2], expected(task, [x])[0][:2])
+
+
+def test_threads_share_long_rows_where_there_are_few() -> None:
+    def parts(*shape: int, threads: int = 2) -> int:
+        body = body_of(simple("softmax", SoftmaxAttrs(-1)), [rows(*shape)])
+        config = RowsTemplate().default(task_of(body, threads=threads))
+        assert isinstance(config, RowsConfig)
+        return config.parts
+
+    assert parts(1, 100_000) == 2 and parts(3, 100_000) == 2 and parts(1, 100_000, threads=4) == 4
+    assert parts(2, 100_000) == parts(1, 1000) == parts(1, 100_000, threads=1) == 1
+
+
+def test_trace_of_parts() -> None:
+    task = task_of(
+        body_of(simple("softmax", SoftmaxAttrs(-1)), [rows(1, 20011)]), target=TARGETS["avx512"]
+    )
+    template = RowsTemplate()
+    script = template.build(task, RowsConfig(2, True, 2)).functions[0].script()
+    assert script.count("T.parallel(2)") >= 2  # maximum and sum; each has what is left over
+    for name in ("part_update", "fold_update", "rest_update"):
+        assert script.count(f"{name}") >= 2
+    with pytest.raises(InvalidConfig, match="too short"):
+        template.build(task, RowsConfig(4, True, 400))
 
 
 @pytest.mark.parametrize("width", ("host", "avx2"))
