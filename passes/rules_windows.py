@@ -13,6 +13,9 @@ from ..ir.rewriter import Refusal, Rewrite, Rewriter
 from .matching import made_by, reshape
 
 Parts = dict[str, Any] | Refusal | None
+SUMMED = (DType.F32, DType.F64)  # sums of others are rounded to few bits
+UNROLLED = 30  # elements of a window; kernels of larger ones are loops with guards inside
+STRIDED = 4  # loads of a vector whose elements stand apart
 
 
 class PadIntoConv(Rewrite):
@@ -75,38 +78,52 @@ class NoWindow(Rewrite):
         return node.inputs[0]
 
 
-class MaximumByAxes(Rewrite):
-    """max_pool{kernel=[a,b]}(x) → max_pool{kernel=[a,1]}(max_pool{kernel=[1,b]}(x))    if large
+class PoolByAxes(Rewrite):
+    """pool{kernel=[a,b]}(x) → pool{kernel=[a,1]}(pool{kernel=[1,b]}(x))    if large
 
-    A maximum is one of the maxima of rows. 13 x 13 elements a window are 26, and windows that are
-    short enough are unrolled.
+    A maximum is one of the maxima of rows, an average one of averages (how many elements count is
+    a product over axes): 13 x 13 elements a window are 26, and windows that are short enough are
+    unrolled. Columns come first, `pool{[1,b]}(pool{[a,1]}(x))`, where that is less: of a plain
+    image they are vectors of neighbours whatever the stride.
     """
 
-    name = "maximum-by-axes"
-    roots = ("max_pool",)
+    name = "pool-by-axes"
+    roots = ("max_pool", "avg_pool")
+
+    def __init__(self, exact: bool) -> None:
+        self.exact = exact  # an average of averages rounds otherwise
 
     def match(self, graph: Graph, node: Node) -> Parts:
         attrs: PoolAttrs = node.attrs  # type: ignore[assignment]
         if node.output.rank != 4 or 1 in attrs.kernel:
             return None
+        if node.op == "avg_pool" and (self.exact or node.output.dtype not in SUMMED):
+            return None
         if attrs.ceil_mode:
             return Refusal("windows may hang over the image's end", node)
+        long = math.prod(attrs.kernel) > UNROLLED
+        stride = STRIDED if long and attrs.strides[1] > 1 else 1
         (down, across), (rows, cols) = attrs.kernel, node.output.shape[2:]
-        once = down * across * rows * cols
-        twice = (across * node.inputs[0].shape[2] + down * rows) * cols
-        return {} if 2 * twice <= once else None
+        height, width = node.inputs[0].shape[2:]
+        once = down * across * stride * rows * cols
+        by_rows = (across * stride * height + down * rows) * cols
+        by_columns = rows * (down * width + across * stride * cols)
+        if min(by_rows, by_columns) * (1 if long else 2) > once:
+            return None
+        return {"axes": (0, 1) if by_columns < by_rows else (1, 0)}
 
     def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
         old: PoolAttrs = node.attrs  # type: ignore[assignment]
         value = node.inputs[0]
-        for axis in (1, 0):
+        for axis in parts["axes"]:
             attrs = PoolAttrs(
                 _along(axis, old.kernel, 1),
                 _along(axis, old.strides, 1),
                 (*_along(axis, old.pads[:2], 0), *_along(axis, old.pads[2:], 0)),
                 _along(axis, old.dilations, 1),
+                count_include_pad=old.count_include_pad,
             )
-            value = rewriter.op("max_pool", value, attrs=attrs)
+            value = rewriter.op(node.op, value, attrs=attrs)
         return value
 
 
@@ -341,7 +358,7 @@ def window_rules(exact: bool) -> tuple[Rewrite, ...]:
     always: tuple[Rewrite, ...] = (
         NoWindow(),
         GlobalPool(),
-        MaximumByAxes(),
+        PoolByAxes(exact),
         PadIntoConv(),
         KeepImageAxes(),
         ReduceNothing(),

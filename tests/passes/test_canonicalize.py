@@ -227,6 +227,22 @@ FIRES = {
         """%a = max_pool(%x) {kernel=[1,6], strides=[1,1], pads=[0,1,0,4], dilations=[1,1]}
         %y = max_pool(%a) {kernel=[5,1], strides=[1,1], pads=[2,0,2,0], dilations=[1,1]}
         return %y"""),
+    "large average by axes": (
+        IMAGE,
+        "%y = avg_pool(%x) {kernel=[5,6], strides=[1,1], pads=[2,1,2,4], dilations=[1,1], "
+        "count_include_pad=true}\nreturn %y",
+        """%a = avg_pool(%x) {kernel=[1,6], strides=[1,1], pads=[0,1,0,4], dilations=[1,1], \
+count_include_pad=true}
+        %y = avg_pool(%a) {kernel=[5,1], strides=[1,1], pads=[2,0,2,0], dilations=[1,1], \
+count_include_pad=true}
+        return %y"""),
+    "columns of wide windows that are apart come first": (
+        "%x: f32[2,3,14,14]",
+        "%y = avg_pool(%x) {kernel=[7,7], strides=[7,7], pads=[0,0,0,0], dilations=[1,1]}\n"
+        "return %y",
+        """%a = avg_pool(%x) {kernel=[7,1], strides=[7,1], pads=[0,0,0,0], dilations=[1,1]}
+        %y = avg_pool(%a) {kernel=[1,7], strides=[1,7], pads=[0,0,0,0], dilations=[1,1]}
+        return %y"""),
     "one weight a channel scales": (
         "%x: f32[2,3,4,5], %w: f32[3,1,1,1]",
         "%y = conv(%x, %w) {strides=[1,1], pads=[0,0,0,0], dilations=[1,1], groups=3}\nreturn %y",
@@ -387,8 +403,8 @@ KEEPS = {
         "%x: f16[6,3,20]", "%y = reduce_sum(%x) {axes=[0,2]}\nreturn %y",
         "f16 would be rounded between"),
     "padded pool over everything": (
-        IMAGE,
-        "%y = avg_pool(%x) {kernel=[6,6], strides=[9,9], pads=[1,1,1,1], dilations=[1,1]}\n"
+        "%x: f32[1,4,5,6]",
+        "%y = avg_pool(%x) {kernel=[5,6], strides=[9,9], pads=[1,1,1,1], dilations=[1,1]}\n"
         "return %y",
         "the pool is padded"),
     "large maximum that hangs over": (
@@ -438,7 +454,13 @@ def test_exact_leaves_rounding_alone(check_pass):
     )
 
 
-def test_maxima_by_axes_are_the_same_numbers():
+def test_exact_leaves_averages_alone(check_pass):
+    line = "%y = avg_pool(%x) {kernel=[5,6], strides=[1,1], pads=[2,1,2,4], dilations=[1,1]}"
+    check_pass("canonicalize{exact=true}", graph(IMAGE, f"{line}\nreturn %y"), unchanged="")
+
+
+@pytest.mark.parametrize("op", ("max_pool", "avg_pool"))
+def test_pools_by_axes_are_the_same_numbers(op: str):
     """Random windows, strides, dilations and pads: by the interpreter."""
     rng = random.Random(5)
     split = 0
@@ -450,11 +472,13 @@ def test_maxima_by_axes_are_the_same_numbers():
         if any(s + pads[i] + pads[i + 2] < reach[i] for i, s in enumerate(sizes)):
             continue
         attrs = f"kernel={kernel}, strides={strides}, pads={pads}, dilations={steps}"
-        text = f"%y = max_pool(%x) {{{attrs.replace(', ', ',').replace('],', '], ')}}}\nreturn %y"
+        if rng.random() < 0.5:
+            attrs += ", count_include_pad=true"
+        text = f"%y = {op}(%x) {{{attrs}}}\nreturn %y"
         before = parse_graph(graph(f"%x: f32[2,3,{sizes[0]},{sizes[1]}]", text))
         result = run_pass("canonicalize", before.copy())
         assert_same_numbers(before, result.graph)
-        split += sum(node.op == "max_pool" for node in result.graph.nodes()) == 2
+        split += sum(node.op == op for node in result.graph.nodes()) == 2
     assert split > 20
 
 
