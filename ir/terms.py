@@ -23,7 +23,7 @@ _ONCE = (
 )
 _MANY = (
     *("exp", "log", "erf", "tanh", "sigmoid", "silu", "mish", "softplus", "gelu"),
-    *("elu", "celu", "selu"),
+    *("elu", "celu", "selu", "sin", "cos"),
 )
 _CLAMPS = ("clip", "hardswish", "hard_sigmoid", "maximum", "minimum")
 _TIMES = {

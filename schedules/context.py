@@ -33,6 +33,8 @@ class Context:
     Args:
         level: Optimization level 1-4.
         layouts: Layout that stages of a rank take, by rank (that of the kernel's operands).
+        threads: Threads that stages which are written out may spread over.
+        vector_bits: Width of the vectors that they may use; 0 for none.
 
     Attributes:
         math: Transcendental functions.
@@ -43,8 +45,17 @@ class Context:
         tensors: Their tensors, by name.
     """
 
-    def __init__(self, level: int, layouts: Mapping[int, Layout] | None = None) -> None:
+    def __init__(
+        self,
+        level: int,
+        layouts: Mapping[int, Layout] | None = None,
+        *,
+        threads: int = 1,
+        vector_bits: int = 0,
+    ) -> None:
         self.level = level
+        self.threads = threads
+        self.vector_bits = vector_bits if level >= levels.FUSED else 0
         self.math = MathLibrary(fast=level >= levels.FUSED)
         self.layouts = dict(layouts or {})
         self.row_lanes = 0
@@ -66,6 +77,10 @@ class Context:
         if layout is not None and any(shape[axis] == 1 for axis, _ in layout.tiles):
             layout = None  # one channel in blocks of 16 would be 15/16 padding
         return TensorType(dtype, tuple(shape), layout)
+
+    def lanes(self, dtype: str) -> int:
+        """Elements of a dtype in a vector of a stage that is written out; 1 if it has none."""
+        return max(self.vector_bits // (8 * DType.parse(dtype).bytes), 1)
 
     def record(self, name: str, tensor: Any) -> None:
         """Note a stage that a template has made itself."""

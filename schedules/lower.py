@@ -101,7 +101,12 @@ def lower_body(
         NotApplicable: If the body holds what no kernel can (a large constant).
     """
     packs = packs or {}
-    context = Context(task.level, stage_layouts(task.body))
+    context = Context(
+        task.level,
+        stage_layouts(task.body),
+        threads=task.threads,
+        vector_bits=task.target.vector_bits,
+    )
     context.row_lanes, context.row_parts = row_lanes, row_parts
     views: dict[Value, View] = {}
     inputs = []

@@ -11,6 +11,7 @@ log 0.48, softplus 0.52 (libm: exp 1.9, erf 20, tanh 5.5).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from tvm import tirx
@@ -75,6 +76,18 @@ _LOG = (
     -2.4999993993e-1,
     3.3333331174e-1,
 )
+
+# 1 / (2 pi) in parts of 29 bits: with the 24 of a float32 their products are exact as float64, and
+# so is what they are off the nearest integer. The last one is what is left.
+_TURNS = (
+    0.15915494272485375,
+    3.6704158115630214e-10,
+    5.690025167992954e-19,
+    1.4703036846932608e-27,
+    2.5867171752090537e-36,
+    9.458140970740169e-46,
+)
+_SIN = (2.6057505237986334e-06, -0.0001980959059437737, 0.00833306647837162, -0.16666659712791443)
 
 _ARTANH = tuple(1 / (2 * k + 1) for k in range(7, -1, -1))  # next term: 3 ** -16 / 17
 
@@ -209,6 +222,48 @@ def _log1p_unit(u: Expr) -> Expr:
     )
 
 
+def _turns(x: Expr, body: Callable[[Expr], Expr]) -> Expr:
+    """body(t) with t float64, x / (2 pi) - t an integer, for any finite x; NaN for others.
+
+    Exact but for a few 2^-54, whatever x is; no float32 is closer than 2^-32 to a multiple of pi.
+    """
+    wide = x.astype("float64")
+
+    def added(parts: Sequence[float], total: Expr) -> Expr:
+        if not parts:
+            return body(total)
+        product = wide * const(parts[-1], "float64")
+        rest = bind(product, lambda p: p - tirx.nearbyint(p))
+        return bind(total + rest, lambda t: added(parts[:-1], t))
+
+    return added(_TURNS[:-1], wide * const(_TURNS[-1], "float64"))
+
+
+def _sine(x: Expr, ahead: float) -> Expr:
+    """The sine of x + 2 pi `ahead`, to 2 ulp."""
+
+    def polynomial(half: Expr, turns: Expr) -> Expr:
+        """(-1)^n sin(2 pi (t - n/2)) for the nearest n."""
+        rest = (turns - half * const(0.5, "float64")) * const(2 * math.pi, "float64")
+        sign = tirx.shift_left(half.astype("int32"), const(31, "int32"))
+
+        def value(r: Expr, z: Expr) -> Expr:
+            sine = _horner(z, _SIN) * z * r + r
+            bits = tirx.bitwise_xor(tirx.reinterpret("int32", sine), sign)
+            return tirx.reinterpret("float32", bits)
+
+        return bind(rest.astype("float32"), lambda r: bind(r * r, lambda z: value(r, z)))
+
+    def of(turns: Expr) -> Expr:
+        moved = turns + const(ahead, "float64") if ahead else turns
+        return bind(
+            moved,
+            lambda t: bind(tirx.nearbyint(t * const(2.0, "float64")), lambda h: polynomial(h, t)),
+        )
+
+    return _turns(x, of)
+
+
 class MathLibrary:
     """The functions that element computes use; each takes and gives an expression.
 
@@ -249,6 +304,15 @@ class MathLibrary:
         if not self._use_fast(x):
             return self.libm("erf", x)
         return bind(x, lambda v: _ratio(v, _ERF_LIMIT, _ERF_ONE, _ERF_P, _ERF_Q))
+
+    def sin(self, x: Expr) -> Expr:
+        if not self._use_fast(x):
+            return self.libm("sin", x)
+        # The sine of -0 is -0, which no sum is.
+        return bind(x, lambda v: tirx.Select(tirx.EQ(v, _f(0)), v, _sine(v, 0.0)))
+
+    def cos(self, x: Expr) -> Expr:
+        return bind(x, lambda v: _sine(v, 0.25)) if self._use_fast(x) else self.libm("cos", x)
 
     def sigmoid(self, x: Expr) -> Expr:
         return self._logistic(x, const(1, dtype_of(x)))

@@ -8,28 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tvm import te, tirx
+from tvm import tirx
 
-from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..context import Context
 from ..half import as_float32, is_half
-from ..half_views import as_bfloat16, widened
+from ..half_views import as_bfloat16
 from ..view import Expr, View
 from . import Compute
 from .elements import cast_to
 from .gather import checked_index
+from .written import row_major, written
 
 Body = Callable[[Sequence[Expr]], Any]
-
-
-def _plain(view: View, context: Context, hint: str) -> View:
-    """The operand as a row-major tensor; bfloat16 as float32."""
-    if view.dtype == "bfloat16":
-        view = widened(view)
-    if view.tensor is not None and view.type is not None and view.type.layout is None:
-        return view
-    return context.materialise(view, hint, TensorType(DType.parse(view.dtype), view.shape))
 
 
 def _loops(extents: Sequence[int], body: Body) -> Any:
@@ -65,13 +56,9 @@ def _scattered(
 
     What is combined is rounded to `rounds_to`, the dtype of the result, at every step.
     """
-    tensors = [view.tensor for view in (data, indices, updates)]
     dtype = data.dtype
 
-    def statement(ins: Any, outs: Any) -> Any:
-        source, index, update = ins
-        out = outs[0]
-
+    def statement(source: Any, index: Any, update: Any, out: Any) -> Any:
         def copy(at: Sequence[Expr]) -> Any:
             return tirx.BufferStore(out, tirx.BufferLoad(source, list(at)), list(at))
 
@@ -86,21 +73,8 @@ def _scattered(
 
         return tirx.SeqStmt([_loops(data.shape, copy), _loops(updates.shape, apply)])
 
-    name = context.name("scatter")
-    tensor = te.extern(
-        [data.shape],
-        tensors,
-        statement,
-        name=name,
-        dtype=dtype,
-        out_buffers=[tirx.decl_buffer(data.shape, dtype, f"{name}_out")],
-        in_buffers=[
-            tirx.decl_buffer(t.shape, t.dtype, f"{name}_in{n}") for n, t in enumerate(tensors)
-        ],
-    )
-    context.record(name, tensor)
-    type = TensorType(DType.parse(dtype), data.shape)
-    result = View.of_tensor(tensor, type, zero_pads=False)
+    operands = (data, indices, updates)
+    result = written(context, "scatter", operands, data.shape, dtype, statement)
     return as_bfloat16(result) if rounds_to == "bfloat16" else result
 
 
@@ -108,7 +82,7 @@ def _scatter_nd(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
     data, indices, updates = (
-        _plain(v, context, h)
+        row_major(v, context, h)
         for v, h in zip(inputs, ("scatter_data", "scatter_at", "scatter_new"), strict=True)
     )
     if 0 in data.shape or 0 in updates.shape:
@@ -130,7 +104,7 @@ def _scatter_elements(
     attrs: Any, inputs: list[View], out_types: tuple[TensorType, ...], context: Context
 ) -> View:
     data, indices, updates = (
-        _plain(v, context, h)
+        row_major(v, context, h)
         for v, h in zip(inputs, ("scatter_data", "scatter_at", "scatter_new"), strict=True)
     )
     if 0 in data.shape or 0 in updates.shape:

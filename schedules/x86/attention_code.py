@@ -8,10 +8,10 @@ from typing import Any
 
 from tvm import tirx
 
+from .. import vector_code as code
 from ..context import Context
 from ..lower import immediate
 from ..view import Expr, View, const
-from . import vector_code as code
 from .attention_parts import Attention
 from .attention_softmax import Row, Softmax, view_of
 from .batch_matmul import batch_index

@@ -8,10 +8,10 @@ from typing import Any
 
 from tvm import tirx
 
+from .. import vector_code as code
 from ..compute import compute_of
 from ..context import Context
 from ..view import Expr, View, const, opaque, scope
-from . import vector_code as code
 from .attention_parts import Attention
 from .products import unravel
 from .tiles import rounds

@@ -30,10 +30,10 @@ from ...ir.dtypes import DType
 from ...ir.graph import Value
 from ...ir.types import TensorType
 from .. import common
+from .. import vector_code as code
 from ..task import Task
 from ..template import Knobs, Lowered, require
 from ..view import Expr
-from . import vector_code as code
 from .conv_shape import channel_block
 from .products import unravel
 from .squares import Config, Squares, moved

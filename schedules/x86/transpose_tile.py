@@ -27,10 +27,10 @@ from tvm import tirx
 
 from ...ir.dtypes import DType
 from .. import common
+from .. import vector_code as code
 from ..task import Task
 from ..template import Knobs, Lowered, require
 from ..view import Expr
-from . import vector_code as code
 from .products import unravel
 from .squares import Config, Squares, moved
 from .tiles import rounds

@@ -27,6 +27,8 @@ FUNCTIONS = {
     "tanh": (np.tanh, {-INF: -1.0, INF: 1.0, 0.0: 0.0, 1e-20: None}),
     "erf": (erf, {-INF: -1.0, INF: 1.0, 0.0: 0.0, 1e-20: None}),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), {-INF: 0.0, INF: 1.0, 0.0: 0.5}),
+    "sin": (np.sin, {INF: NAN, -INF: NAN, 0.0: 0.0, 1e-40: None, 1e22: None, -3e38: None}),
+    "cos": (np.cos, {INF: NAN, -INF: NAN, 0.0: 1.0, 1e-40: 1.0, 1e22: None, -3e38: None}),
     "softplus": (lambda x: np.logaddexp(0, x), {INF: INF, 0.0: None, 100.0: 100.0}),
 }
 SMALLEST = 1.7e-38  # results below may be flushed to zero

@@ -1,7 +1,8 @@
 """Statements of TensorIR for kernels that are written out and not scheduled.
 
-A kernel whose parts depend on each other in more ways than loops can be moved (attention) is
-written as what it shall become: loops, and in them loads, stores and arithmetic of whole vectors.
+A kernel whose parts depend on each other in more ways than loops can be moved (attention, a scan, a
+selection) is written as what it shall become: loops, and in them loads, stores and arithmetic of
+whole vectors.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from tvm import s_tir, tirx
 
-from ..view import Expr
+from .view import Expr
 
 __all__ = [
     "fold",
@@ -88,9 +89,9 @@ def wide(value: Expr, lanes: int) -> Expr:
     return value if lanes == 1 else tirx.Broadcast(value, lanes)
 
 
-def vector_type(lanes: int) -> str:
-    """The TVM dtype of a vector of float32."""
-    return "float32" if lanes == 1 else f"float32x{lanes}"
+def vector_type(lanes: int, dtype: str = "float32") -> str:
+    """The TVM dtype of a vector."""
+    return dtype if lanes == 1 else f"{dtype}x{lanes}"
 
 
 def lowest(lanes: int) -> Expr:
@@ -98,9 +99,9 @@ def lowest(lanes: int) -> Expr:
     return tirx.Broadcast(tirx.const(float("-inf"), "float32"), lanes)
 
 
-def scratch(shape: Sequence[int], name: str) -> Any:
-    """A temporary buffer of float32; `with_scratch` says where it lives."""
-    return tirx.decl_buffer(tuple(shape), "float32", name=name)
+def scratch(shape: Sequence[int], name: str, dtype: str = "float32") -> Any:
+    """A temporary buffer; `with_scratch` says where it lives."""
+    return tirx.decl_buffer(tuple(shape), dtype, name=name)
 
 
 def with_scratch(buffers: Sequence[Any], body: Stmt) -> Stmt:
@@ -119,11 +120,13 @@ def prim_func(params: Sequence[Any], body: Stmt) -> Any:
     return function
 
 
-def fold(vector: Expr, lanes: int, combine: Callable[[Expr, Expr], Expr]) -> Sequence[Any]:
+def fold(
+    vector: Expr, lanes: int, combine: Callable[[Expr, Expr], Expr], dtype: str = "float32"
+) -> Sequence[Any]:
     """Statements that reduce a vector to a scalar by halves, and behind them the scalar."""
     statements: list[Any] = []
     while lanes > 1:
-        held = tirx.Var("half", f"float32x{lanes}")
+        held = tirx.Var("half", vector_type(lanes, dtype))
         statements.append(tirx.Bind(held, vector))
         lanes //= 2
         if lanes == 1:
