@@ -68,7 +68,8 @@ class _Choice:
         """The layout in which a kernel gives a result."""
         slot = self.roles[value.node].outputs[value.index]
         if slot is Slot.FREE:
-            return self.blocked if value in self.blocked_side else None
+            chosen = {value, value.node} <= self.blocked_side
+            return self.blocked if chosen else None
         return self._mode(value.node) if slot is Slot.FOLLOW else None
 
     def _mode(self, kernel: Node) -> Layout | None:
@@ -109,6 +110,9 @@ class _Choice:
         arcs: list[Arc] = [(producer, to_plain, price), (to_blocked, producer, price)]
         if producer is value:  # a free result: plain unless a reader wants otherwise
             arcs.append((value, SINK, 1))
+            # From a plain image it is written plain and then transformed: lanes of channels would
+            # be read one by one, each from a plane of its own (10 times as long).
+            arcs.append((value, value.node, price))
         for reader in dict.fromkeys(readers):
             arcs += [(to_plain, reader, None), (reader, to_blocked, None)]
         return arcs

@@ -155,6 +155,21 @@ def test_squeeze_and_excite_needs_no_transform_inside():
     assert transforms(result) == ["f32[1,64,24,24]"]
 
 
+def test_global_pool_of_a_plain_image_writes_plain_numbers():
+    """Its reader wants blocks; they are made of the few numbers and not lane by lane."""
+    result = laid_out(
+        fused(
+            "%x: f32[1,20,40,40]",
+            f"""{weights("1024,20,1,1", "2048,1024,1,1")}
+            %p = reduce_mean(%x) {{axes=[2,3]}}
+            %q = conv(%p, %w0) {POINT}
+            %y = conv(%q, %w1) {POINT}
+            return %y""",
+        )
+    )
+    assert transforms(result) == ["f32[1,20,1,1]@NCHW8c", "f32[1,2048,1,1]"]
+
+
 def test_keeps_attention_plain():
     result = laid_out(
         fused(
