@@ -12,6 +12,7 @@ from ..ir import levels
 from ..ir.dtypes import DType
 from ..ir.layout import Layout
 from ..ir.types import TensorType
+from .flat_index import unravel
 from .half_views import as_bfloat16, widened
 from .math import MathLibrary
 from .view import (
@@ -21,7 +22,6 @@ from .view import (
     identity_of,
     materialise,
     reduce_stage,
-    simplify,
 )
 
 __all__ = ["Context"]
@@ -147,7 +147,7 @@ class Context:
             full: list[Expr] = [0] * rank
             for axis, i in zip(kept, index, strict=True):
                 full[axis] = i
-            return source(full, _unravelled(position, extents))
+            return source(full, unravel(position, extents))
 
         steps = total // (lanes * self.row_parts) if self.row_parts > 1 else 0
         done = steps * lanes * self.row_parts
@@ -278,12 +278,3 @@ def combined(combine: str, a: Expr, b: Expr) -> Expr:
     if combine == "min":
         return tirx.min(a, b)
     return a + b if combine == "sum" else a * b
-
-
-def _unravelled(position: Expr, extents: Sequence[int]) -> list[Expr]:
-    """A row-major position as an index."""
-    index: list[Expr] = []
-    for size in reversed(extents[1:]):
-        index.append(simplify(position % size))
-        position = simplify(position // size)
-    return [position, *reversed(index)]

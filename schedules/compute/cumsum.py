@@ -7,13 +7,14 @@ from typing import Any
 
 from ...ir.types import TensorType
 from ..context import Context
+from ..flat_index import unravel
 from ..half_views import widened
 from ..scan import Scan, scan_inner, scan_outer
 from ..view import Expr, View
 from . import Compute
 from .elements import cast_to
 from .reshape import reshaped_view
-from .written import row_major, unravelled, written
+from .written import row_major, written
 
 
 def _cumsum(
@@ -34,13 +35,13 @@ def _cumsum(
             rows = x.shape[:axis]
 
             def in_row(row: Expr, place: Expr) -> list[Expr]:
-                return [*unravelled(row, rows), place]
+                return [*unravel(row, rows), place]
 
             return scan_inner(scan, source, target, (math.prod(rows), x.shape[axis]), in_row)
         others = (*x.shape[:axis], *x.shape[axis + 1 : -1])
 
         def between(other: Expr, place: Expr, last: Expr) -> list[Expr]:
-            index = unravelled(other, others)
+            index = unravel(other, others)
             return [*index[:axis], place, *index[axis:], last]
 
         shape = (math.prod(others), x.shape[axis], x.shape[-1])

@@ -14,12 +14,13 @@ from tvm import tirx
 from ...ir.types import TensorType
 from .. import vector_code as code
 from ..context import Context
+from ..flat_index import unravel
 from ..half_views import widened
 from ..selection import Selection, key_type, keys_of
 from ..view import Expr, View, const
 from . import Compute
 from .elements import cast_to
-from .written import row_major, unravelled, written
+from .written import row_major, written
 
 GRAIN = 16384  # elements that a second thread is worth waking for
 ROW = 64  # elements that a row costs besides its own
@@ -73,11 +74,11 @@ def _places(x: View, k: int, largest: bool, context: Context) -> View:
 
     def statement(source: Any, out: Any) -> Any:
         def read(row: Expr, at: Expr, lanes: int) -> tuple[Expr, Expr]:
-            x_at = code.load(source, *unravelled(row, outer), code.ramp(at, lanes))
+            x_at = code.load(source, *unravel(row, outer), code.ramp(at, lanes))
             return keys_of(x_at, x.dtype, lanes, largest), code.ramp(at, lanes)
 
         def sorted_row(selection: Selection, row: Expr, select: Any) -> Any:
-            index = unravelled(row, outer)
+            index = unravel(row, outer)
             sort = selection.sort(lambda rank, place: code.store(out, place, *index, rank))
             return code.with_scratch(selection.scratches(sorts=True), code.seq(select, sort))
 
@@ -93,7 +94,7 @@ def _places(x: View, k: int, largest: bool, context: Context) -> View:
         length = size // parts
 
         def part(flat: Expr) -> Any:
-            row, number = unravelled(flat, (rows, parts))
+            row, number = unravel(flat, (rows, parts))
             start = number * length
 
             selection = Selection(k, length, type, lanes)

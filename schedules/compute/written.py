@@ -11,9 +11,9 @@ from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..context import Context
 from ..half_views import widened
-from ..view import Expr, View, simplify
+from ..view import View
 
-__all__ = ["row_major", "unravelled", "written"]
+__all__ = ["row_major", "written"]
 
 
 def row_major(view: View, context: Context, hint: str) -> View:
@@ -58,12 +58,3 @@ def written(
     )
     context.record(name, tensor)
     return View.of_tensor(tensor, TensorType(DType.parse(dtype), tuple(shape)), zero_pads=False)
-
-
-def unravelled(flat: Expr, sizes: Sequence[int]) -> list[Expr]:
-    """A row-major position as an index."""
-    index: list[Expr] = []
-    for size in reversed(sizes[1:]):
-        index.append(simplify(flat % size))
-        flat = simplify(flat // size)
-    return [flat, *reversed(index)] if sizes else []

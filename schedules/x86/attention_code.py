@@ -10,12 +10,12 @@ from tvm import tirx
 
 from .. import vector_code as code
 from ..context import Context
+from ..flat_index import unravel
 from ..lower import immediate
 from ..view import Expr, View, const
 from .attention_parts import Attention
 from .attention_softmax import Row, Softmax, view_of
 from .batch_matmul import batch_index
-from .products import unravel
 from .tiles import rounds
 
 __all__ = ["Tiling", "write"]
@@ -483,7 +483,7 @@ class _Writer:
     def _put(self, n: Expr, row: Expr, vector: Expr, value: Expr, total: Expr) -> Any:
         """A vector of the result where it is stored."""
         index = [
-            *(unravel(n, self.p.batch) if self.p.batch else ()),
+            *unravel(n, self.p.batch),
             row,
             code.ramp(self._column(vector), self.columns),
         ]

@@ -11,9 +11,9 @@ from tvm import tirx
 from .. import vector_code as code
 from ..compute import compute_of
 from ..context import Context
+from ..flat_index import unravel
 from ..view import Expr, View, const, opaque, scope
 from .attention_parts import Attention
-from .products import unravel
 from .tiles import rounds
 
 __all__ = ["Row", "Softmax", "view_of"]
@@ -107,7 +107,7 @@ class Softmax:
         )
         for node in self.p.between:
             views[node.output] = view_of(node, views, self.context).memoised()
-        batch = unravel(row.n, self.p.batch) if self.p.batch else ()
+        batch = unravel(row.n, self.p.batch)
         at = (*batch, row.first + row.i, row.base + j)
         return scope(lambda: views[self.p.softmax.inputs[0]](*at))
 

@@ -22,6 +22,7 @@ from typing import Any
 from tvm import s_tir, te
 
 from ..common import workspace_bytes
+from ..flat_index import unravel
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
 from ..view import View
@@ -36,7 +37,6 @@ from .products import (
     register_tiles,
     row_stride,
     store_tiles,
-    unravel,
 )
 from .ranked import Ranked
 from .tiles import L2_BYTES_PER_CYCLE, LINE, NARROW, TILE_CYCLES, Machine, balance, rounds
@@ -201,7 +201,7 @@ def held(p: Problem, config: BatchMatmulConfig) -> int:
 
 def batch_index(index: Any, batch: Sequence[int], shape: Sequence[int]) -> list[Any]:
     """Indices of an operand's batch axes from the flat batch index, by numpy's broadcasting."""
-    full = unravel(index, tuple(batch)) if batch else []
+    full = unravel(index, batch)
     own = full[len(full) - len(shape) :]
     return [0 if size == 1 else i for size, i in zip(shape, own, strict=True)]
 

@@ -31,11 +31,11 @@ from ...ir.graph import Value
 from ...ir.types import TensorType
 from .. import common
 from .. import vector_code as code
+from ..flat_index import unravel
 from ..task import Task
 from ..template import Knobs, Lowered, require
 from ..view import Expr
 from .conv_shape import channel_block
-from .products import unravel
 from .squares import Config, Squares, moved
 from .tiles import rounds
 

@@ -32,6 +32,7 @@ from tvm import s_tir, te
 from ...ir.dtypes import DType
 from ...ir.types import TensorType
 from ..common import workspace_bytes
+from ..flat_index import unravel
 from ..in_place import same_elements
 from ..task import Task
 from ..template import InvalidConfig, Knobs, Lowered, Pack, knob, require
@@ -47,7 +48,6 @@ from .products import (
     register_tiles,
     row_stride,
     store_tiles,
-    unravel,
 )
 from .ranked import Ranked
 from .tiles import (

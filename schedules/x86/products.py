@@ -17,6 +17,7 @@ from typing import Any
 from tvm import s_tir, te, tirx
 
 from ...ir.graph import Node
+from ..flat_index import reshaped_index, unravel
 from ..rewrite import with_block_body, with_loop_body
 from ..view import View, bounded, scope, simplify
 from .anchored import Anchored
@@ -29,10 +30,8 @@ __all__ = [
     "Tiles",
     "flat_stage",
     "register_tiles",
-    "reshaped_index",
     "row_stride",
     "store_tiles",
-    "unravel",
 ]
 
 LANES = (1, 2, 4, 8, 16)
@@ -103,7 +102,7 @@ class Tiles:
     def index(self, at: Coordinates) -> list[Any]:
         """The logical index of an element of the tiles."""
         n, panel, row, vector, lane = at
-        batch = unravel(n, self.batch) if self.batch else []
+        batch = unravel(n, self.batch)
         rows = unravel(self.row(row), self.row_axes)
         return [*batch, *rows, self.start(panel) + vector * self.lanes + lane]
 
@@ -222,34 +221,3 @@ def _moved(node: Node, index: Sequence[Any]) -> list[Any]:
     if node.op == "transpose":
         return [index[axis] for axis in attrs.perm]
     return reshaped_index(index, node.inputs[0].shape, node.output.shape)
-
-
-def reshaped_index(index: Sequence[Any], old: Sequence[int], new: Sequence[int]) -> list[Any]:
-    """An index of a row-major shape as that of another; axes that stay are left alone."""
-    places = [i for i, size in zip(index, old, strict=True) if size > 1]
-    before, after = ([size for size in shape if size > 1] for shape in (old, new))
-    result: list[Any] = []
-    while after:
-        m = n = 1  # axes of the smallest groups of equal size
-        while (size := math.prod(before[:m])) != (target := math.prod(after[:n])):
-            m, n = (m + 1, n) if size < target else (m, n + 1)
-        result += unravel(ravel(places[:m], before[:m]), tuple(after[:n]))
-        places, before, after = places[m:], before[m:], after[n:]
-    return [result.pop(0) if size > 1 else 0 for size in new]
-
-
-def unravel(index: Any, shape: tuple[int, ...]) -> list[Any]:
-    """A row-major flat index as one index an axis."""
-    result: list[Any] = []
-    for place, size in reversed(list(enumerate(shape))):
-        result.append(simplify(index % size) if place else index)
-        index = simplify(index // size)
-    return result[::-1]
-
-
-def ravel(indices: Sequence[Any], shape: Sequence[int]) -> Any:
-    """One index an axis as a row-major flat index."""
-    row: Any = 0
-    for index, size in zip(indices, shape, strict=True):
-        row = row * size + index
-    return simplify(row)

@@ -28,10 +28,10 @@ from tvm import tirx
 from ...ir.dtypes import DType
 from .. import common
 from .. import vector_code as code
+from ..flat_index import unravel
 from ..task import Task
 from ..template import Knobs, Lowered, require
 from ..view import Expr
-from .products import unravel
 from .squares import Config, Squares, moved
 from .tiles import rounds
 
@@ -76,7 +76,7 @@ def _loops(task: Task, x: Any, y: Any, threads: bool) -> Any:
     blocks = rounds(shape[last], lanes)
 
     def row(flat: Expr) -> Any:
-        places = unravel(tirx.floordiv(flat, blocks), sizes) if sizes else []
+        places = unravel(tirx.floordiv(flat, blocks), sizes)
         at = dict(zip(outer, places, strict=True))
         b = _start(tirx.floormod(flat, blocks), shape[last], lanes)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
 import pytest
 from x86_kernels import TARGETS, check_task, conv_task, host_targets, matmul_task
 
 from leip.schedules.template import InvalidConfig, NotApplicable
 from leip.schedules.x86.batch_matmul import BatchMatmul, BatchMatmulConfig
 from leip.schedules.x86.matmul import MatmulConfig, MatmulPacked
-from leip.schedules.x86.products import reshaped_index
 from leip.schedules.x86.tiles import Machine
 
 PACKED: dict[str, dict[str, Any]] = {
@@ -118,16 +116,6 @@ def test_rows_do_not_push_each_other_out_of_the_cache(depth: int, constant: bool
     assert isinstance(config, MatmulConfig | BatchMatmulConfig) and 4 <= config.rows <= ways
     odd = matmul_task((1, 197, 776), (1, 776, 768)[constant:], constant=constant)
     assert not Machine.of(odd.target).collide(28, 776 * 4)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [((2, 3, 4), (6, 4)), ((6, 4), (2, 3, 4)), ((1, 4, 1, 6), (4, 3, 2, 1)), ((4, 6), (3, 8))],
-)
-def test_reshaped_index(old: tuple[int, ...], new: tuple[int, ...]) -> None:
-    for flat, index in enumerate(np.ndindex(*old)):
-        moved = reshaped_index(index, old, new)
-        assert np.ravel_multi_index(tuple(moved), new) == flat
 
 
 def test_spaces() -> None:
