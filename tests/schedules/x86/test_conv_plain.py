@@ -9,8 +9,9 @@ import pytest
 from x86_kernels import TARGETS, check_task, conv_task, host_targets
 
 from leip.schedules.template import InvalidConfig, NotApplicable
-from leip.schedules.x86.conv_plain import ConvPlain, band_of, problem
-from leip.schedules.x86.conv_plain import ConvPlainConfig as Config
+from leip.schedules.x86.conv_plain import ConvPlain, problem
+from leip.schedules.x86.conv_plain_nest import ConvPlainConfig as Config
+from leip.schedules.x86.conv_plain_nest import band_of
 from leip.schedules.x86.tiles import rounds
 
 K1: dict[str, Any] = dict(kernel=(1, 1))
