@@ -11,6 +11,7 @@ from ..ir.rewriter import Rewrite, Rewriter
 from .base import PassResult, RewritePass
 from .rules_arithmetic import arithmetic_rules
 from .rules_movement import movement_rules
+from .rules_reductions import reduction_rules
 from .rules_views import view_rules
 from .rules_windows import window_rules
 
@@ -20,7 +21,7 @@ class Canonicalize(RewritePass):
     """Bring the graph into canonical form: split → slices, x/2 → x*0.5, no-ops gone, …
 
     The equations stand in the docstrings of `rules_arithmetic.py`, `rules_movement.py`,
-    `rules_views.py` and `rules_windows.py`.
+    `rules_views.py`, `rules_windows.py` and `rules_reductions.py`.
 
     Attributes:
         exact: Leave out what may change a result in its last bits (level 1 does).
@@ -35,6 +36,7 @@ class Canonicalize(RewritePass):
             *movement_rules(),
             *view_rules(),
             *window_rules(self.exact),
+            *reduction_rules(self.exact),
         )
 
     def run(self, graph: Graph) -> PassResult:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..ir import op as ops
-from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
 from ..ir.ops import (
@@ -27,13 +26,12 @@ from ..ir.ops import (
 )
 from ..ir.rewriter import Refusal, Rewrite, Rewriter
 from .base import RewritePass
-from .matching import made_by, reshape
+from .matching import goes_by_axes, made_by, reshape
 
 __all__ = ["FlattenDepth"]
 
 Parts = dict[str, Any] | Refusal | None
 SWAP = (0, 2, 1, 3, 4)  # channels and depth change places
-SUMMED = (DType.F32, DType.F64)  # averages of averages round once more
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,7 @@ class PoolOfSlices(Rewrite):
     def match(self, graph: Graph, node: Node) -> Parts:
         if node.output.rank != 5:
             return None
-        if node.op == "avg_pool" and node.output.dtype not in SUMMED:
+        if not goes_by_axes(node):
             return Refusal("an average of averages rounds once more", node)
         return {}
 
@@ -211,28 +209,17 @@ class PoolOfSlices(Rewrite):
         inner = image[0] * image[1] * (channels if slices is not None else 1)
         outer = 1 if slices is not None else channels
         rows = reshape(rewriter, flat, (batch, outer, depth, inner))
-        rows = _pooled(rewriter, node, rows, (0,))
+        rows = _pooled(rewriter, node, rows, (0, None))
         if slices is None:
             return reshape(rewriter, rows, y.shape)
         pooled = reshape(rewriter, rows, (batch * y.shape[2], channels, *image))
         return unfold(rewriter, pooled, batch)
 
 
-def _pooled(rewriter: Rewriter, node: Node, x: Value, axes: tuple[int, ...]) -> Value:
-    """The pool of a node along some of its axes; along one, over rows."""
+def _pooled(rewriter: Rewriter, node: Node, x: Value, axes: tuple[int | None, ...]) -> Value:
+    """The pool of a node along some of its axes (None: an axis of x that is not pooled)."""
     old: PoolAttrs = node.attrs  # type: ignore[assignment]
-
-    def own(sizes: tuple[int, ...], idle: int) -> tuple[int, ...]:
-        return tuple(sizes[i] for i in axes) + (idle,) * (2 - len(axes))
-
-    attrs = PoolAttrs(
-        own(old.kernel, 1),
-        own(old.strides, 1),
-        (*own(old.pads[:3], 0), *own(old.pads[3:], 0)),
-        own(old.dilations, 1),
-        old.ceil_mode,
-        old.count_include_pad,
-    )
+    attrs = old.along(axes)
     if {*attrs.kernel, *attrs.strides} == {1} and not any(attrs.pads):
         return x
     return rewriter.op(node.op, x, attrs=attrs)
@@ -250,7 +237,7 @@ class GlobalPoolOfSlices(Rewrite):
         if x.rank != 5 or sorted(axis % 5 for axis in attrs.axes) != [2, 3, 4]:
             return None
         slices = unfolded(x)
-        if slices is None or (node.op != "reduce_max" and x.dtype not in SUMMED):
+        if slices is None or not goes_by_axes(node):
             return None
         return {"slices": slices}
 

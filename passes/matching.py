@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import op as ops
+from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Attrs
 from ..ir.ops import ReshapeAttrs
@@ -84,6 +85,17 @@ def either_way(node: Node) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
 
 def used_once(graph: Graph, value: Value) -> bool:
     return graph.n_uses(value) == 1
+
+
+def goes_by_axes(node: Node) -> bool:
+    """Whether a pool or reduction may go over some of its axes first and then over the others.
+
+    A maximum is one of maxima. Sums and averages are rounded once more, which half floats show.
+    """
+    dtype = node.output.dtype
+    if node.op in ("max_pool", "reduce_max", "reduce_min") or dtype in (DType.F32, DType.F64):
+        return True
+    return dtype.is_integer and node.op not in ("avg_pool", "reduce_mean")
 
 
 def full_like(value: Value, number: float, shape: tuple[int, ...] = ()) -> np.ndarray:

@@ -1,19 +1,16 @@
-"""Canonical forms of convolutions, pools and reductions."""
+"""Canonical forms of what goes over windows: convolutions and pools."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
-from ..ir.dtypes import DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.ops import ConvAttrs, PadAttrs, PoolAttrs, ReduceAttrs, SliceAttrs
 from ..ir.rewriter import Refusal, Rewrite, Rewriter
-from .matching import made_by, reshape
+from .matching import goes_by_axes, made_by, reshape
 
 Parts = dict[str, Any] | Refusal | None
-SUMMED = (DType.F32, DType.F64)  # sums of others are rounded to few bits
 UNROLLED = 30  # elements of a window; kernels of larger ones are loops with guards inside
 STRIDED = 4  # loads of a vector whose elements stand apart
 
@@ -97,7 +94,7 @@ class PoolByAxes(Rewrite):
         attrs: PoolAttrs = node.attrs  # type: ignore[assignment]
         if node.output.rank != 4 or 1 in attrs.kernel:
             return None
-        if node.op == "avg_pool" and (self.exact or node.output.dtype not in SUMMED):
+        if (node.op == "avg_pool" and self.exact) or not goes_by_axes(node):
             return None
         if attrs.ceil_mode:
             return Refusal("windows may hang over the image's end", node)
@@ -116,116 +113,9 @@ class PoolByAxes(Rewrite):
         old: PoolAttrs = node.attrs  # type: ignore[assignment]
         value = node.inputs[0]
         for axis in parts["axes"]:
-            attrs = PoolAttrs(
-                _along(axis, old.kernel, 1),
-                _along(axis, old.strides, 1),
-                (*_along(axis, old.pads[:2], 0), *_along(axis, old.pads[2:], 0)),
-                _along(axis, old.dilations, 1),
-                count_include_pad=old.count_include_pad,
-            )
+            attrs = old.along((0, None) if axis == 0 else (None, 1))
             value = rewriter.op(node.op, value, attrs=attrs)
         return value
-
-
-def _along(axis: int, sizes: tuple[int, ...], idle: int) -> tuple[int, int]:
-    """What two axes have, the other axis than `axis` what does nothing."""
-    return (sizes[0], idle) if axis == 0 else (idle, sizes[1])
-
-
-class KeepImageAxes(Rewrite):
-    """reduce{axes=[2,3], keepdims=false}(x) → reshape(reduce{axes=[2,3]}(x))    for images
-
-    A global pool keeps rank 4, so that it can stand in the images' layout.
-    """
-
-    name = "keep-image-axes"
-    roots = ("reduce_mean", "reduce_max", "reduce_sum")
-
-    def match(self, graph: Graph, node: Node) -> Parts:
-        attrs: ReduceAttrs = node.attrs  # type: ignore[assignment]
-        image = node.inputs[0].rank == 4 and sorted(attrs.axes) == [2, 3]
-        return {} if image and not attrs.keepdims else None
-
-    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
-        pooled = rewriter.op(node.op, node.inputs[0], attrs=ReduceAttrs((2, 3)))
-        return reshape(rewriter, pooled, node.output.shape)
-
-
-class ReduceNothing(Rewrite):
-    """reduce(x) → reshape(x)    over axes of size 1 (mean, sum, max, min, prod)"""
-
-    name = "reduce-nothing"
-    roots = ("reduce_mean", "reduce_max", "reduce_min", "reduce_sum", "reduce_prod")
-
-    def match(self, graph: Graph, node: Node) -> Parts:
-        attrs: ReduceAttrs = node.attrs  # type: ignore[assignment]
-        return {} if all(node.inputs[0].shape[axis] == 1 for axis in attrs.axes) else None
-
-    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
-        return reshape(rewriter, node.inputs[0], node.output.shape)
-
-
-LONG_ROW = 16  # elements that are worth a reduction of their own
-
-
-class ReduceByAxes(Rewrite):
-    """reduce{axes=[0,2]}(x) → reduce{axes=[0]}(reduce{axes=[2]}(x))    last axes first
-
-    Rows that are next to each other in memory are reduced one by one; what is left of them is
-    small. Not for sums and means of half floats, which would be rounded between.
-    """
-
-    name = "reduce-by-axes"
-    roots = ("reduce_mean", "reduce_max", "reduce_min", "reduce_sum", "reduce_prod")
-
-    def match(self, graph: Graph, node: Node) -> Parts:
-        attrs: ReduceAttrs = node.attrs  # type: ignore[assignment]
-        x = node.inputs[0]
-        axes = sorted(attrs.axes)
-        last = [axis for i, axis in enumerate(axes) if axis - i == x.rank - len(axes)]
-        if not last or len(last) == len(axes):
-            return None
-        length = math.prod(x.shape[axis] for axis in last)
-        if length < LONG_ROW:
-            return Refusal(f"rows of {length} are too short", node)
-        extremum = node.op in ("reduce_max", "reduce_min")
-        wide = x.dtype in (DType.F32, DType.F64) or (
-            x.dtype.is_integer and node.op != "reduce_mean"
-        )
-        if not extremum and not wide:
-            return Refusal(f"{x.dtype.short} would be rounded between", node)
-        return {"last": tuple(last), "rest": tuple(axis for axis in axes if axis not in last)}
-
-    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
-        old: ReduceAttrs = node.attrs  # type: ignore[assignment]
-        rows = rewriter.op(node.op, node.inputs[0], attrs=ReduceAttrs(parts["last"]))
-        total = rewriter.op(node.op, rows, attrs=ReduceAttrs(parts["rest"]))
-        return total if old.keepdims else reshape(rewriter, total, node.output.shape)
-
-
-class NormOneAxis(Rewrite):
-    """layer_norm{axis=1}(x, scale) → reshape(layer_norm{axis=-1}(reshape(x), reshape(scale)))
-
-    For several axes, and rms_norm alike: a row is one run of memory, whatever its axes are.
-    """
-
-    name = "norm-one-axis"
-    roots = ("layer_norm", "rms_norm")
-
-    def match(self, graph: Graph, node: Node) -> Parts:
-        attrs: Any = node.attrs
-        first = attrs.axis % node.output.rank
-        return {"first": first} if first < node.output.rank - 1 else None
-
-    def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
-        x, *scales = node.inputs
-        rows, axes = x.shape[: parts["first"]], x.shape[parts["first"] :]
-        flat = reshape(rewriter, x, (*rows, math.prod(axes)))
-        flat_scales = [reshape(rewriter, scale, (math.prod(axes),)) for scale in scales]
-        old: Any = node.attrs
-        attrs = dataclasses.replace(old, axis=-1)
-        normal = rewriter.op(node.op, flat, *flat_scales, attrs=attrs)
-        return reshape(rewriter, normal, node.output.shape)
 
 
 class ScaleChannels(Rewrite):
@@ -341,31 +231,20 @@ class LinePool(Rewrite):
     def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
         x = node.inputs[0]
         old: PoolAttrs = node.attrs  # type: ignore[assignment]
-        attrs = PoolAttrs(
-            (1, *old.kernel),
-            (1, *old.strides),
-            (0, old.pads[0], 0, old.pads[1]),
-            (1, *old.dilations),
-            old.ceil_mode,
-            old.count_include_pad,
-        )
         flat = reshape(rewriter, x, (*x.shape[:2], 1, x.shape[2]))
-        return reshape(rewriter, rewriter.op(node.op, flat, attrs=attrs), node.output.shape)
+        pooled = rewriter.op(node.op, flat, attrs=old.along((None, 0)))
+        return reshape(rewriter, pooled, node.output.shape)
 
 
 def window_rules(exact: bool) -> tuple[Rewrite, ...]:
     """The rewrites of this file; `exact` leaves out those that may round otherwise."""
-    always: tuple[Rewrite, ...] = (
+    return (
         NoWindow(),
         GlobalPool(),
         PoolByAxes(exact),
         PadIntoConv(),
-        KeepImageAxes(),
-        ReduceNothing(),
-        NormOneAxis(),
         ScaleChannels(),
         TrimWindow(),
         LineConv(),
         LinePool(),
     )
-    return always if exact else (*always, ReduceByAxes())

@@ -31,6 +31,22 @@ class PoolAttrs(Attrs):
     ceil_mode: bool = False
     count_include_pad: bool = False
 
+    def along(self, axes: Sequence[int | None]) -> PoolAttrs:
+        """Windows whose axes are these of the spatial ones here; None: one that is not pooled."""
+
+        def own(sizes: tuple[int, ...], idle: int) -> tuple[int, ...]:
+            return tuple(idle if axis is None else sizes[axis] for axis in axes)
+
+        ends = len(self.kernel)
+        return PoolAttrs(
+            own(self.kernel, 1),
+            own(self.strides, 1),
+            (*own(self.pads[:ends], 0), *own(self.pads[ends:], 0)),
+            own(self.dilations, 1),
+            self.ceil_mode,
+            self.count_include_pad,
+        )
+
 
 def pool_output(attrs: PoolAttrs, size: Sequence[int]) -> tuple[int, ...]:
     """Spatial output sizes."""
