@@ -23,7 +23,8 @@ _ONCE = (
 )
 _MANY = (
     *("exp", "log", "erf", "tanh", "sigmoid", "silu", "mish", "softplus", "gelu"),
-    *("elu", "celu", "selu", "sin", "cos"),
+    *("elu", "celu", "selu", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "asinh", "acosh", "atanh"),
 )
 _CLAMPS = ("clip", "hardswish", "hard_sigmoid", "maximum", "minimum")
 _TIMES = {

@@ -24,8 +24,8 @@ def _c(value: float, like: Expr) -> Expr:
     return const(value, dtype_of(like))
 
 
-def _libm(name: str) -> Element:
-    return lambda context, attrs, x: context.math.libm(name, x)
+def _function(name: str) -> Element:
+    return lambda context, attrs, x: context.math.function(name, x)
 
 
 def _identity(attrs: Any, inputs: list[View], out_types: Any, context: Context) -> View:
@@ -172,15 +172,15 @@ ELEMENTS: dict[str, Element] = {
     "round": lambda context, attrs, x: tirx.nearbyint(x),
     "sin": lambda context, attrs, x: context.math.sin(x),
     "cos": lambda context, attrs, x: context.math.cos(x),
-    "tan": _libm("tan"),
-    "asin": _libm("asin"),
-    "acos": _libm("acos"),
-    "atan": _libm("atan"),
-    "sinh": _libm("sinh"),
-    "cosh": _libm("cosh"),
-    "asinh": _libm("asinh"),
-    "acosh": _libm("acosh"),
-    "atanh": _libm("atanh"),
+    "tan": _function("tan"),
+    "asin": _function("asin"),
+    "acos": _function("acos"),
+    "atan": _function("atan"),
+    "sinh": _function("sinh"),
+    "cosh": _function("cosh"),
+    "asinh": _function("asinh"),
+    "acosh": _function("acosh"),
+    "atanh": _function("atanh"),
     "not": lambda context, attrs, x: tirx.Not(x),
     "bitwise_not": lambda context, attrs, x: tirx.bitwise_not(x),
     "isnan": lambda context, attrs, x: is_nan(x),

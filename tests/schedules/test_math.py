@@ -29,6 +29,15 @@ FUNCTIONS = {
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), {-INF: 0.0, INF: 1.0, 0.0: 0.5}),
     "sin": (np.sin, {INF: NAN, -INF: NAN, 0.0: 0.0, 1e-40: None, 1e22: None, -3e38: None}),
     "cos": (np.cos, {INF: NAN, -INF: NAN, 0.0: 1.0, 1e-40: 1.0, 1e22: None, -3e38: None}),
+    "tan": (np.tan, {INF: NAN, -INF: NAN, 0.0: 0.0, 1e-30: None, 1e22: None, -3e38: None}),
+    "asin": (np.arcsin, {1.0: math.pi / 2, -1.0: -math.pi / 2, 0.0: 0.0, 1.01: NAN, INF: NAN}),
+    "acos": (np.arccos, {1.0: 0.0, -1.0: math.pi, 0.0: math.pi / 2, -1.01: NAN, -INF: NAN}),
+    "atan": (np.arctan, {INF: math.pi / 2, -INF: -math.pi / 2, 0.0: 0.0, 1.0: None, 1e38: None}),
+    "sinh": (np.sinh, {INF: INF, -INF: -INF, 0.0: 0.0, 89.3: None, -90.0: -INF, 1e-30: None}),
+    "cosh": (np.cosh, {INF: INF, -INF: INF, 0.0: 1.0, 89.3: None, -90.0: INF, 1e38: INF}),
+    "asinh": (np.arcsinh, {INF: INF, -INF: -INF, 0.0: 0.0, 3e38: None, -8192.0: None, 1e-30: None}),
+    "acosh": (np.arccosh, {INF: INF, -INF: NAN, 1.0: 0.0, 0.9: NAN, 3e38: None, -3.0: NAN}),
+    "atanh": (np.arctanh, {1.0: INF, -1.0: -INF, 0.0: 0.0, 1.5: NAN, INF: NAN, -INF: NAN}),
     "softplus": (lambda x: np.logaddexp(0, x), {INF: INF, 0.0: None, 100.0: 100.0}),
 }
 SMALLEST = 1.7e-38  # results below may be flushed to zero
@@ -42,6 +51,10 @@ def points(op: str) -> np.ndarray:
     wide = np.exp2(rng.uniform(-40, 6.4, size)) * rng.choice([-1.0, 1.0], size)
     near = rng.uniform(-12, 12, size)
     x = np.concatenate([wide, near]).astype(np.float32)
+    if op in ("asin", "acos", "atanh"):
+        x = np.concatenate([x[np.abs(x) < 1], rng.uniform(-1, 1, size).astype(np.float32)])
+    if op == "acosh":
+        x = np.abs(x) + np.float32(1)
     return np.abs(x) + np.float32(1e-30) if op == "log" else x
 
 
@@ -119,6 +132,13 @@ def test_at_the_ends(op: str, level: int) -> None:
             assert abs(result - wanted) <= ULP * np.spacing(np.float32(abs(wanted))), value
         else:
             assert np.array_equal(result, np.float32(wanted), equal_nan=True), (value, result)
+
+
+@pytest.mark.parametrize("op", ["sin", "tan", "asin", "atan", "sinh", "asinh", "atanh"])
+def test_zeros_keep_their_sign(op: str) -> None:
+    x = np.resize(np.array([0.0, -0.0], np.float32), 32)
+    got = kernel(op, 32, 3).run([x.reshape(2, -1)])[0].reshape(-1)
+    assert np.array_equal(np.signbit(got), np.signbit(x)) and not got.any()
 
 
 @pytest.mark.parametrize("op", ["erf", "tanh"])
