@@ -28,7 +28,6 @@ __all__ = ["Scan", "scan_inner", "scan_outer"]
 
 Stmt = Any
 At = Callable[..., Sequence[Expr]]
-GRAIN = 16384  # elements that a second thread is worth waking for
 VECTORS = 4  # of sums that are kept in registers
 
 
@@ -63,7 +62,7 @@ class Scan:
         return (size - 1) - index if self.reverse else index
 
     def shared(self, elements: int) -> bool:
-        return self.threads > 1 and elements >= GRAIN
+        return self.threads > 1 and elements >= code.GRAIN
 
 
 def scan_outer(scan: Scan, x: Any, y: Any, shape: tuple[int, int, int], at: At) -> Stmt:
@@ -104,8 +103,8 @@ def scan_outer(scan: Scan, x: Any, y: Any, shape: tuple[int, int, int], at: At) 
             return piece(row, start + index * (vectors * lanes), vectors, lanes)
 
         total = outer * count
-        parts = shared and total > 1 and total * vectors * lanes * size >= GRAIN
-        statements.append(code.parallel(total, run) if parts else code.loop(total, run, "run"))
+        pays = shared and total * vectors * lanes * size >= code.GRAIN
+        statements.append(code.shared_loop(total, run, pays, "run"))
     return code.seq(*statements)
 
 
@@ -128,7 +127,7 @@ def scan_inner(scan: Scan, x: Any, y: Any, shape: tuple[int, int], at: At) -> St
     """Along the second of two axes; `at(row, place)` is an index of x and y."""
     rows, size = shape
     shared = scan.shared(rows * size)
-    parts = max(1, min(scan.threads // rows, size // GRAIN)) if shared else 1
+    parts = max(1, min(scan.threads // rows, size // code.GRAIN)) if shared else 1
     length = size // parts // scan.lanes * scan.lanes if parts > 1 else size
 
     def scanned(row: Expr, start: Expr, size_: int, first: Expr) -> Stmt:
@@ -143,7 +142,7 @@ def scan_inner(scan: Scan, x: Any, y: Any, shape: tuple[int, int], at: At) -> St
         def whole(row: Expr) -> Stmt:
             return scanned(row, const(0, "int32"), size, const(0, scan.carried))
 
-        return code.parallel(rows, whole) if shared and rows > 1 else code.loop(rows, whole, "row")
+        return code.shared_loop(rows, whole, shared)
     totals = code.scratch((rows, parts), "totals", scan.carried)
 
     def total(flat: Expr) -> Stmt:

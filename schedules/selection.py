@@ -183,7 +183,7 @@ class Selection:
         blocks = tirx.floordiv(code.load(self.count, 0) + (self.block - 1), self.block)
         return code.seq(
             *(code.store(acc, zero, at(v)) for v in range(BLOCK)),
-            _for(blocks, block),
+            code.loop(blocks, block, "n"),
             finish([code.load(acc, at(v)) for v in range(BLOCK)]),
         )
 
@@ -305,7 +305,7 @@ class Selection:
             )
 
         vectors = tirx.floordiv(code.load(self.count, 0) + (self.lanes - 1), self.lanes)
-        return code.seq(code.store(self.kept, none, 0), _for(vectors, vector))
+        return code.seq(code.store(self.kept, none, 0), code.loop(vectors, vector, "n"))
 
     def stream(self, read: Read, start: int, size: Expr) -> Stmt:
         """Elements `start` to `size` join those that are kept where they are above `low`."""
@@ -353,7 +353,9 @@ class Selection:
             hold, held = self.bound(key, "key")
             return code.seq(hold, append(held, place))
 
-        return code.seq(_for(blocks, vectors), _for(size - start - blocks * block, one))
+        return code.seq(
+            code.loop(blocks, vectors, "n"), code.loop(size - start - blocks * block, one, "n")
+        )
 
     def select(self, read: Read, more: Expr = 0) -> Stmt:
         """The k best of the row (few: all), in the order of the row, in `keys` and `places`.
@@ -458,9 +460,11 @@ class Selection:
             return code.seq(
                 hold,
                 code.store(self.parts, zeros, register),
-                _for(base, lambda j: add(j, at_least)),
-                _for(tirx.min(end - base, const(lanes, "int32")), own),
-                _for(tirx.max(end - behind, const(0, "int32")), lambda j: add(behind + j, above)),
+                code.loop(base, lambda j: add(j, at_least), "n"),
+                code.loop(tirx.min(end - base, const(lanes, "int32")), own, "n"),
+                code.loop(
+                    tirx.max(end - behind, const(0, "int32")), lambda j: add(behind + j, above), "n"
+                ),
                 code.store(self.sorting[0], rank, code.ramp(base, lanes)),
             )
 
@@ -495,13 +499,9 @@ class Selection:
                 )
 
             return code.seq(
-                code.store(left, base, 0), code.store(right, middle, 0), _for(end - base, step)
+                code.store(left, base, 0),
+                code.store(right, middle, 0),
+                code.loop(end - base, step, "n"),
             )
 
         return code.loop(-(-self.k // (2 * width)), pair, "pair")
-
-
-def _for(extent: Expr, body: Callable[[Expr], Stmt]) -> Stmt:
-    """A loop whose extent is not known before."""
-    variable = tirx.Var("n", "int32")
-    return tirx.For(variable, const(0, "int32"), extent, tirx.ForKind.SERIAL, body(variable))

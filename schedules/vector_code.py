@@ -15,6 +15,7 @@ from tvm import s_tir, tirx
 from .view import Expr
 
 __all__ = [
+    "GRAIN",
     "fold",
     "load",
     "loop",
@@ -24,6 +25,7 @@ __all__ = [
     "ramp",
     "scratch",
     "seq",
+    "shared_loop",
     "store",
     "transposed",
     "vector_loop",
@@ -31,6 +33,8 @@ __all__ = [
     "wide",
     "with_scratch",
 ]
+
+GRAIN = 16384  # elements that a second thread is worth waking for
 
 Stmt = Any
 Body = Callable[[Any], Stmt]
@@ -42,17 +46,19 @@ def seq(*statements: Stmt) -> Stmt:
     return kept[0] if len(kept) == 1 else tirx.SeqStmt(kept)
 
 
-def _for(extent: int, body: Body, kind: Any, name: str) -> Stmt:
+def _for(extent: Expr, body: Body, kind: Any, name: str) -> Stmt:
     variable = tirx.Var(name, "int32")
-    zero, end = tirx.const(0, "int32"), tirx.const(extent, "int32")
-    return tirx.For(variable, zero, end, kind, body(variable))
+    return tirx.For(variable, _index(0), _index(extent), kind, body(variable))
 
 
-def loop(extent: int, body: Body, name: str = "i") -> Stmt | None:
-    """for i in range(extent): body(i); nothing, or the body alone, where that is enough."""
-    if extent == 0:
+def loop(extent: Expr, body: Body, name: str = "i") -> Stmt | None:
+    """for i in range(extent): body(i); nothing, or the body alone, where that is enough.
+
+    An extent that is an expression is known as the kernel runs.
+    """
+    if isinstance(extent, int) and extent == 0:
         return None
-    if extent == 1:
+    if isinstance(extent, int) and extent == 1:
         return body(tirx.const(0, "int32"))
     return _for(extent, body, tirx.ForKind.SERIAL, name)
 
@@ -60,6 +66,11 @@ def loop(extent: int, body: Body, name: str = "i") -> Stmt | None:
 def parallel(extent: int, body: Body) -> Stmt:
     """parallel for i in range(extent): body(i)"""
     return _for(extent, body, tirx.ForKind.PARALLEL, "task")
+
+
+def shared_loop(extent: int, body: Body, threads: bool, name: str = "row") -> Stmt | None:
+    """A loop that threads share if they shall and it has more than one step."""
+    return parallel(extent, body) if threads and extent > 1 else loop(extent, body, name)
 
 
 def vector_loop(lanes: int, body: Body) -> Stmt:

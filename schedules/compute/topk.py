@@ -22,7 +22,6 @@ from . import Compute
 from .elements import cast_to
 from .written import row_major, written
 
-GRAIN = 16384  # elements that a second thread is worth waking for
 ROW = 64  # elements that a row costs besides its own
 
 
@@ -69,8 +68,8 @@ def _places(x: View, k: int, largest: bool, context: Context) -> View:
     *outer, size = x.shape
     rows, type = math.prod(outer), key_type(x.dtype)
     lanes = context.lanes(type)
-    threads = context.threads if rows * (size + ROW) >= GRAIN else 1
-    parts = max(1, min(threads // rows, size // max(GRAIN, 8 * k)))
+    threads = context.threads if rows * (size + ROW) >= code.GRAIN else 1
+    parts = max(1, min(threads // rows, size // max(code.GRAIN, 8 * k)))
 
     def statement(source: Any, out: Any) -> Any:
         def read(row: Expr, at: Expr, lanes: int) -> tuple[Expr, Expr]:
@@ -88,7 +87,7 @@ def _places(x: View, k: int, largest: bool, context: Context) -> View:
                 selection = Selection(k, size, type, lanes)
                 return sorted_row(selection, row, selection.select(lambda a, n: read(row, a, n)))
 
-            return _loop(rows, whole, threads > 1)
+            return code.shared_loop(rows, whole, threads > 1)
         keys = code.scratch((rows, parts * k), "part_keys", type)
         places = code.scratch((rows, parts * k), "part_places", "int32")
         length = size // parts
@@ -123,14 +122,10 @@ def _places(x: View, k: int, largest: bool, context: Context) -> View:
 
             return sorted_row(selection, row, selection.select(kept))
 
-        both = code.seq(code.parallel(rows * parts, part), _loop(rows, merged, rows > 1))
+        both = code.seq(code.parallel(rows * parts, part), code.shared_loop(rows, merged, rows > 1))
         return code.with_scratch([keys, places], both)
 
     return written(context, "topk", [x], (*outer, k), "int32", statement)
-
-
-def _loop(extent: int, body: Any, threads: bool) -> Any:
-    return code.parallel(extent, body) if threads and extent > 1 else code.loop(extent, body, "row")
 
 
 COMPUTE: dict[str, Compute] = {"topk": _topk}

@@ -122,11 +122,8 @@ class _Writer:
 
     def function(self) -> Any:
         tasks = self.p.batches * self.t.bands
-        body = self._task
-        outer = code.parallel(tasks, body) if self.t.threads and tasks > 1 else None
-        if outer is None:
-            outer = code.loop(tasks, body, "task")
-        return code.prim_func([*self.inputs, self.output], outer)
+        loops = code.shared_loop(tasks, self._task, self.t.threads, "task")
+        return code.prim_func([*self.inputs, self.output], loops)
 
     def _task(self, task: Expr) -> Any:
         bands = self.t.bands

@@ -120,4 +120,4 @@ def _loops(source: TensorType, target: TensorType, x: Any, y: Any, threads: bool
         return tirx.IfThenElse(tirx.EQ(b, blocks - 1), of(rest), of(block))
 
     count = batch * blocks * runs
-    return code.parallel(count, run) if threads and count > 1 else code.loop(count, run, "run")
+    return code.shared_loop(count, run, threads, "run")

@@ -99,7 +99,7 @@ def _loops(task: Task, x: Any, y: Any, threads: bool) -> Any:
         return code.loop(rounds(shape[inner], lanes), square, "block")
 
     count = math.prod(sizes) * blocks
-    return code.parallel(count, row) if threads and count > 1 else code.loop(count, row, "row")
+    return code.shared_loop(count, row, threads)
 
 
 def _start(block: Expr, size: int, lanes: int) -> Expr:
