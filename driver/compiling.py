@@ -201,7 +201,7 @@ def make_pipeline(level: int, target: Target, layout: str, threads: int) -> list
     from ..ir.dtypes import DType
     from ..ir.layout import Layout
     from ..passes import pipeline
-    from .layout_cost import TemplateCost
+    from .template_cost import TemplateCost
 
     cost = TemplateCost(target.lanes(DType.F32), target, threads, level)
     return pipeline(level, target, Layout.parse(layout) if layout else None, cost, cost)

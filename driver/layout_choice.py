@@ -24,8 +24,8 @@ from ..search.layouts import (
 from ..search.measurer import Measurer, Trial
 from ..search.record import LayoutChoice, Status, TransformTime, now
 from ..search.sources import source_of
-from .layout_cost import TemplateCost
 from .recorder import Recorder
+from .template_cost import TemplateCost
 from .tuning import Job, Kernel, kernels_of
 
 __all__ = ["choose_layouts"]

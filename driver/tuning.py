@@ -23,8 +23,8 @@ from ..search.layouts import replayed
 from ..search.record import Config, LayoutChoice
 from ..search.status import SearchStatus
 from .given_logs import GivenLogs
-from .layout_cost import TemplateCost
 from .options import CompileOptions
+from .template_cost import TemplateCost
 
 __all__ = ["Job", "Kernel", "Tuned", "Watch", "apply_layouts", "kernels_of", "override_of"]
 

@@ -31,6 +31,6 @@ class CostModel(Protocol):
 class KernelCost(Protocol):
     """Modelled times of kernels whose layouts have been chosen."""
 
-    def standing(self, kernel: Node) -> int | None:
-        """Nanoseconds of a kernel node with its images as they stand; None: nobody knows."""
+    def as_it_is(self, kernel: Node) -> int | None:
+        """Nanoseconds of a kernel node in the layouts that its values have; None: unknown."""
         ...

@@ -32,17 +32,17 @@ class FuseSeparable(Pass):
             value = _read_depthwise(graph, second)
             if value is None:
                 continue
-            joined, operands = _joined(value.node, second, value)
-            if self._pays(value.node, second, joined):
-                _replace(graph, value.node, second, joined, operands)
+            body, operands = _joined(value.node, second, value)
+            if self._pays(value.node, second, body, operands):
+                _replace(graph, value.node, second, body, operands)
                 modified = True
         return PassResult(graph, modified)
 
-    def _pays(self, first: Node, second: Node, joined: Node) -> bool:
+    def _pays(self, first: Node, second: Node, body: Graph, operands: list[Value]) -> bool:
         if self.cost is None:
             return True
-        together = self.cost.standing(joined)
-        parts = self.cost.standing(first), self.cost.standing(second)
+        together = self.cost.as_it_is(_on_stand_ins(second, body, operands))
+        parts = self.cost.as_it_is(first), self.cost.as_it_is(second)
         if together is None or None in parts:
             return False
         return together <= sum(time for time in parts if time is not None)
@@ -77,13 +77,9 @@ def _only_conv(kernel: Node) -> Node | None:
     return convs[0] if len(convs) == 1 else None
 
 
-def _joined(first: Node, second: Node, between: Value) -> tuple[Node, list[Value]]:
-    """A kernel that computes both, in a graph of its own, on stand-ins for their operands.
-
-    And behind it those operands, in the order in which it takes them.
-    """
-    graph, body = Graph(), Graph()
-    operands: list[Value] = []
+def _joined(first: Node, second: Node, between: Value) -> tuple[Graph, list[Value]]:
+    """The body that computes both, and its operands in the order in which it takes them."""
+    body = Graph()
     image: dict[Value, Value] = {}
     inside: dict[Value, Value] = {}
     for kernel in (first, second):
@@ -93,8 +89,7 @@ def _joined(first: Node, second: Node, between: Value) -> tuple[Node, list[Value
                 image[own] = image[_body(first).outputs[0]]
                 continue
             if value not in inside:
-                inside[value] = body.add_input(f"x{len(operands)}", value.type)
-                operands.append(_stand_in(graph, value, len(operands)))
+                inside[value] = body.add_input(f"x{len(inside)}", value.type)
             image[own] = inside[value]
         for node in inner.nodes():
             if node.op != "input":
@@ -102,24 +97,31 @@ def _joined(first: Node, second: Node, between: Value) -> tuple[Node, list[Value
     body.rename(image[_body(first).outputs[0]], between.name)  # as it is called when taken apart
     outputs = _body(second).outputs
     body.set_outputs([image[value] for value in outputs], _body(second).output_names)
+    return body, list(inside)
+
+
+def _add_kernel(graph: Graph, second: Node, body: Graph, operands: list[Value]) -> Node:
+    """A kernel of the joined body, whose results stand as those of the second kernel do."""
     layouts = tuple(value.layout for value in second.outputs)
     attrs = KernelAttrs(body)
-    kernel = graph.add("kernel", *operands, attrs=attrs, origin=second.origin, layouts=layouts)
-    return kernel, list(inside)
+    return graph.add("kernel", *operands, attrs=attrs, origin=second.origin, layouts=layouts)
 
 
-def _stand_in(graph: Graph, value: Value, number: int) -> Value:
-    if value.is_constant:
-        return graph.add_constant(value.constant, f"x{number}")
-    return graph.add_input(f"x{number}", value.type)
+def _on_stand_ins(second: Node, body: Graph, operands: list[Value]) -> Node:
+    """The joined kernel in a graph of its own, for a cost model: it may never be built."""
+    graph = Graph()
+    own = [
+        graph.add_constant(value.constant, f"x{number}")
+        if value.is_constant
+        else graph.add_input(f"x{number}", value.type)
+        for number, value in enumerate(operands)
+    ]
+    return _add_kernel(graph, second, body, own)
 
 
-def _replace(graph: Graph, first: Node, second: Node, joined: Node, operands: list[Value]) -> None:
+def _replace(graph: Graph, first: Node, second: Node, body: Graph, operands: list[Value]) -> None:
     """Put the joined kernel in the place of both."""
-    layouts = tuple(value.layout for value in second.outputs)
-    kernel = graph.add(
-        "kernel", *operands, attrs=joined.attrs, origin=second.origin, layouts=layouts
-    )
+    kernel = _add_kernel(graph, second, body, operands)
     names = [value.name for value in second.outputs]
     for old, new in zip(second.outputs, kernel.outputs):
         graph.replace_uses(old, new)

@@ -196,7 +196,7 @@ class Template(ABC):
         """Cycles that a config takes on all threads together, by the template's own model.
 
         Not negative and finite; None: there is no model, or one in another unit. Layouts of images
-        are chosen by it (`driver/layout_cost.py`): the kernel of a task is compared with those of
+        are chosen by it (`driver/template_cost.py`): the kernel of a task is compared with those of
         the same task in other layouts, which other templates may make. So are kernels that could
         be one (`passes/fuse_separable.py`).
         """

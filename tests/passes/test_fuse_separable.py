@@ -91,7 +91,7 @@ class Times:
 
     both: int | None
 
-    def standing(self, kernel: Node) -> int | None:
+    def as_it_is(self, kernel: Node) -> int | None:
         nodes = kernel.attrs.body.nodes()  # type: ignore[attr-defined]
         return self.both if sum(n.op == "conv" for n in nodes) == 2 else 10
 

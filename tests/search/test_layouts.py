@@ -9,7 +9,7 @@ import pytest
 import leip
 from leip.driver.compiling import make_pipeline
 from leip.driver.files import read_graph
-from leip.driver.layout_cost import TemplateCost
+from leip.driver.template_cost import TemplateCost
 from leip.ir.graph import Graph, Node
 from leip.ir.text import print_graph
 from leip.passes.manager import PassManager

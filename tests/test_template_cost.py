@@ -1,4 +1,4 @@
-"""Layouts of a compile: priced by the models of the templates that will make the kernels."""
+"""Layouts and joined kernels of a compile: priced by the models of the templates that make them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import leip
 from leip import plugin
 from leip.driver.compiling import make_pipeline
-from leip.driver.layout_cost import CYCLES_PER_NS, PASSED, PLAIN, WAIT, TemplateCost
+from leip.driver.template_cost import CYCLES_PER_NS, PASSED, PLAIN, WAIT, TemplateCost
 from leip.errors import PassError
 from leip.ir import Graph, Layout, parse_graph
 from leip.ir.graph import Node
@@ -145,8 +145,8 @@ def test_kernels_as_they_stand_end_with_a_wait_and_pass_their_result_on():
         choice = select(task)
         time = choice.template.cycles(task, choice.config) / 2 / CYCLES_PER_NS
         passed = kernel.outputs[0].type.nbytes / PASSED
-        assert cost.standing(kernel) == int(time + WAIT + passed)
-        assert TemplateCost(16, TARGET, threads=1, level=3).standing(kernel) is None
+        assert cost.as_it_is(kernel) == int(time + WAIT + passed)
+        assert TemplateCost(16, TARGET, threads=1, level=3).as_it_is(kernel) is None
 
 
 def test_kernels_are_not_joined_for_a_template_that_would_take_the_first_of_two():
@@ -167,7 +167,7 @@ def test_kernels_are_not_joined_for_a_template_that_would_take_the_first_of_two(
     register_template(template)
     try:
         cost = TemplateCost(16, TARGET, threads=2, level=3)
-        assert cost.standing(first) is not None and cost.standing(both) is None
+        assert cost.as_it_is(first) is not None and cost.as_it_is(both) is None
     finally:
         unregister_template(template.name)
 

@@ -1,4 +1,4 @@
-"""What kernels cost in each layout, by the models of the templates that will make them."""
+"""What kernels cost by the models of the templates that will make them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONGEST = 60  # characters of a wrong value that are shown
 
 
 class TemplateCost:
-    """A `CostModel` that asks the template of a kernel, as `select` chooses it.
+    """A `CostModel` and `KernelCost` that asks the template of a kernel, as `select` chooses it.
 
     Kernels whose template has no model (movement, elementwise, what only the generic template
     takes) and transforms cost what `ModelledCost` says.
@@ -73,8 +73,8 @@ class TemplateCost:
         is_conv = any(node.op == "conv" for node in task.nodes)
         return int(time * PLAIN) if layout is None and is_conv else int(time)
 
-    def standing(self, kernel: Node) -> int | None:
-        """Nanoseconds of a kernel with its images as they stand; None if its template has no model.
+    def as_it_is(self, kernel: Node) -> int | None:
+        """Nanoseconds of a kernel in the layouts it has; None if its template has no model.
 
         Where several kernels are compared with one that does the work of all. That one saves a
         wait of all threads, and images that go from core to core. A single thread saves neither:
