@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import op as ops
+from ..ir.conv_kind import is_pointwise
 from ..ir.graph import Graph, Node, Value
 from ..ir.op import Pattern
 from ..ir.ops import (
@@ -72,7 +73,7 @@ class ConvOfColumns(Rewrite):
         if not _is_filter(x, w) or w.shape[3:] != (1, 1):
             return None
         idle = attrs.strides[1:] == (1, 1) and not any((*attrs.pads[1:3], *attrs.pads[4:]))
-        return {} if idle and not _is_pointwise(attrs, w) else None
+        return {} if idle and not is_pointwise(node) else None  # those are one row of pixels
 
     def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
         x, w = node.inputs
@@ -90,12 +91,6 @@ def _is_filter(x: Value, w: Value) -> bool:
     return x.rank == 5 and x.dtype.is_float and w.is_constant
 
 
-def _is_pointwise(attrs: ConvAttrs, w: Value) -> bool:
-    """Whether templates take the whole as one row of pixels."""
-    one = w.shape[2:] == (1, 1, 1) and set(attrs.strides) == {1} and not any(attrs.pads)
-    return one and attrs.groups == 1
-
-
 class ConvOfSlices(Rewrite):
     """conv(x, w) → unfold(conv(stack(fold(x)), w[M,KD*C,KH,KW]))
 
@@ -108,13 +103,12 @@ class ConvOfSlices(Rewrite):
     roots = ("conv",)
 
     def match(self, graph: Graph, node: Node) -> Parts:
-        attrs: ConvAttrs = node.attrs  # type: ignore[assignment]
         x, w = node.inputs
         if x.rank == 5 and not w.is_constant:
             return Refusal("the weights are no constant", node)
         if not _is_filter(x, w):
             return None
-        return None if _is_pointwise(attrs, w) and unfolded(x) is None else {}
+        return None if is_pointwise(node) and unfolded(x) is None else {}
 
     def rewrite(self, rewriter: Rewriter, node: Node, parts: dict[str, Any]) -> Value:
         x, w = node.inputs

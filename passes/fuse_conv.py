@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..ir.conv_kind import has_unit_window
 from ..ir.graph import Graph, Node
 from ..ir.op import Pattern
 from .base import Pass, PassResult
@@ -34,15 +35,11 @@ class FuseConv(Pass):
         plan = Plan(graph)
         for node in reversed(plan.nodes(ops=CONVS)):
             group: dict[Node, None] = {node: None}
-            if self.prologue and _is_pointwise(node):
+            if self.prologue and node.op == "conv" and has_unit_window(node):
                 grow_prologue(plan, group, _cheap_and_short(graph, node, group))
             exit = grow_epilogue(plan, group, node.output, elementwise_like(node.output))
             plan.claim(group, [exit])
         return PassResult(graph, plan.commit())
-
-
-def _is_pointwise(node: Node) -> bool:
-    return node.op == "conv" and all(size == 1 for size in node.inputs[1].shape[2:])
 
 
 def _cheap_and_short(

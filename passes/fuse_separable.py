@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..ir.conv_kind import is_depthwise, is_pointwise
 from ..ir.cost import KernelCost
 from ..ir.graph import Graph, Node, Value
 from ..ir.structure import KernelAttrs
 from .base import Pass, PassResult
-from .conv_kind import is_depthwise, is_pointwise
 from .rebuild import add_copy
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..ir.conv_kind import is_dense, is_depthwise
 from ..ir.graph import Graph, Node, Value
 from ..ir.layout import Layout
 from ..ir.op import Pattern
 from ..ir.ties import tied_together
 from .base import Pass, PassResult
-from .conv_kind import is_dense, is_depthwise
 from .rebuild import add_copy
 from .relayout import add_relaid, is_transform
 

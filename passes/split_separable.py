@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..ir.conv_kind import is_depthwise, is_pointwise
 from ..ir.graph import Graph, Node, Value
 from ..ir.structure import KernelAttrs
 from .base import Pass, PassResult
-from .conv_kind import is_depthwise, is_pointwise
 from .rebuild import add_copy
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from tvm import te, tirx
 
+from ...ir.conv_kind import is_pixelwise
 from ...ir.graph import Graph, Node, Value
 from ...ir.layout import Layout
 from ...ir.op import Attrs, Pattern
@@ -37,7 +38,7 @@ def row_of_pixels(task: Task, pixels: int = 0) -> Task | None:
         pixels: Take images to be so many pixels wide; 0: as many as they have.
     """
     conv = next((node for node in task.nodes if node.op == "conv"), None)
-    if conv is None or conv.output.rank < len("NCW") or not _is_pointwise(conv):
+    if conv is None or conv.output.rank < len("NCW") or not _is_row(conv):
         return None
     spatial = conv.output.shape[2:]
     row = _Row(spatial, pixels or math.prod(spatial))
@@ -60,11 +61,9 @@ def in_tiles(task: Task, pixels: int, tile: int, band: int = 1) -> tuple[Task, R
     return merged, Row(pixels, tile, width)
 
 
-def _is_pointwise(conv: Node) -> bool:
-    attrs: Any = conv.attrs
-    ones = set(conv.inputs[1].shape[2:]) == {1} and set(attrs.strides) == {1}
+def _is_row(conv: Node) -> bool:
     single = any(value.type.size == 1 for value in conv.inputs)  # merged they would be scalars
-    return ones and not any(attrs.pads) and not single
+    return is_pixelwise(conv) and not single
 
 
 @dataclasses.dataclass(frozen=True)
