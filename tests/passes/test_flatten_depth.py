@@ -191,6 +191,8 @@ groups={groups}}}
     source = parse_graph(text)
     result = run_pass(SPEC, source.copy()).graph
     check_kept(SPEC, source, result)
+    pointwise = groups == 1 and {*kernel, *strides} == {1} and not any(begin + end)
+    assert {n.output.rank for n in result.nodes() if n.op == "conv"} == {5 if pointwise else 4}
 
 
 @settings(max_examples=150, deadline=None)
@@ -220,6 +222,7 @@ dilations={dilations}, {flags}}}
     source.prune()
     result = run_pass(SPEC, source.copy()).graph
     check_kept(SPEC, source, result)
+    assert all(n.output.rank == 4 for n in result.nodes() if n.op == op)
 
 
 def test_maxima_of_nan_and_infinities_are_kept():
