@@ -176,6 +176,8 @@ def _bindable(value: Expr) -> tuple[Expr, Callable[[Expr], Expr]]:
 # left of the trouble, in TVM's code generator, is why `lower_body` bounds the `weight` of views.
 _READ_STATE = 2
 tvm_ir.register_op_attr("tirx.fma", "TCallEffectKind", _READ_STATE, 11)
+# LLVM rounds whole vectors; TVM is not told so, and would take them apart lane by lane.
+tvm_ir.register_op_attr("tirx.nearbyint", "TVectorizable", True, 11)
 
 
 def opaque(value: Expr) -> Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from kernels import avx2_host, build, expected, task_of
-from x86_kernels import TARGETS
+from kernels import avx2_host, build, expected, one_op, task_of
+from x86_kernels import TARGETS, compile_task
 
 from leip.ir import DType, Graph, Layout, TensorType, Value
 from leip.ir.ops import (
@@ -22,7 +23,7 @@ from leip.ir.ops import (
     TransposeAttrs,
 )
 from leip.ir.structure import LayoutTransformAttrs
-from leip.schedules.x86.pointwise import MovementTemplate, PointwiseConfig
+from leip.schedules.x86.pointwise import MovementTemplate, PointwiseConfig, PointwiseTemplate
 
 C8, C16, NHWC = Layout.parse("NCHW8c"), Layout.parse("NCHW16c"), Layout.parse("NHWC")
 Make = Callable[..., Value | list[Value]]
@@ -174,3 +175,18 @@ def test_blocks_shorter_than_a_vector_fill_shorter_vectors(block: int) -> None:
     template = MovementTemplate()
     script = template.build(task, template.default(task)).functions[0].script()
     assert f"T.vectorized({block})" in script
+
+
+FUNCTIONS = ("exp", "log", "tanh", "erf", "sigmoid", "silu", "softplus", "sin", "cos", "tan", "asin")
+FUNCTIONS += ("acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "sqrt", "floor")
+
+
+@pytest.mark.parametrize("op", FUNCTIONS)
+def test_no_function_takes_one_lane_at_a_time(op: str) -> None:
+    """TVM takes a whole vector apart for an intrinsic that it does not know to be one of vectors."""
+    body = one_op(op, None, [TensorType(DType.F32, (1024,))])
+    task = task_of(body, target=TARGETS["avx2"])
+    library, _ = compile_task(task, PointwiseTemplate(), PointwiseConfig(4, threads=False))
+    assembly = library.mod.inspect_source("asm")
+    assert not re.findall(r"\tv(?:add|sub|mul|div|sqrt|round|fn?m\w+)s[sd]\t.*", assembly)
+    assert "%ymm" in assembly
