@@ -6,9 +6,9 @@ tests/schedules/test_math.py over all magnitudes). They keep NaN, and take infin
 does. Results below 1.7e-38 may be flushed to zero.
 
 Measured with AVX-512, ns an element and core. Zen 4, one thread: exp, tanh, erf 0.23-0.25, sigmoid
-0.24, log 0.48, softplus 0.52 (libm: exp 1.9, erf 20, tanh 5.5). Zen 5, two threads: atan, asin, acos
-0.13, cosh, sinh 0.22-0.28, sin 0.40, tan 0.46, acosh, atanh, asinh 0.5-0.7 (libm: asin, acos 7.5,
-atan 16, tan 20).
+0.24, log 0.48, softplus 0.52 (libm: exp 1.9, erf 20, tanh 5.5). Zen 5, two threads: atan, asin,
+acos 0.13, cosh, sinh 0.22-0.28, sin 0.40, tan 0.46, acosh, atanh, asinh 0.5-0.7 (libm: asin, acos
+7.5, atan 16, tan 20).
 """
 
 from __future__ import annotations
