@@ -10,8 +10,10 @@ from tvm import tirx
 from ...ir.ops.pad import kept_range
 from ...ir.types import TensorType
 from ..context import Context
-from ..view import Expr, View, const, guarded
+from ..view import Expr, View, const, guarded, scope
 from . import Compute
+
+SHORT = 32  # elements of a row that are not worth a loop of their own (28 lost a quarter, 56 won)
 
 
 def _constant(attrs: Any, x: View, out: TensorType) -> View:
@@ -65,15 +67,30 @@ def _position(mode: str, index: Expr, size: int, begin: int, end: int) -> Expr:
 def _mirrored(attrs: Any, x: View, out: TensorType) -> View:
     kept = [kept_range(attrs, x.shape, axis) for axis in range(x.rank)]
 
-    def read(*indices: Expr) -> Expr:
-        at = []
-        for axis, index in enumerate(indices):
-            begin, end = max(0, attrs.pads[axis]), max(0, attrs.pads[x.rank + axis])
-            place = _position(attrs.mode, index, max(len(kept[axis]), 1), begin, end)
-            at.append(place + kept[axis].start if kept[axis].start else place)
-        return x(*at)
+    def place(axis: int, index: Expr) -> Expr:
+        begin, end = max(0, attrs.pads[axis]), max(0, attrs.pads[x.rank + axis])
+        at = _position(attrs.mode, index, max(len(kept[axis]), 1), begin, end)
+        return at + kept[axis].start if kept[axis].start else at
 
-    return View(out.shape, x.dtype, read, cheap=x.cheap)
+    def read(*indices: Expr) -> Expr:
+        return x(*(place(axis, index) for axis, index in enumerate(indices)))
+
+    def read_in_parts(*indices: Expr) -> Expr:
+        """As `read`, but the loop along a row is parted where it leaves the row: within it
+        elements are neighbours, which vectors read."""
+        *before, index = indices
+        if isinstance(index, int):
+            return read(*indices)
+        begin = max(0, attrs.pads[x.rank - 1])
+        inside = tirx.all(index >= begin, index < begin + len(kept[-1]))
+        outer = [place(axis, at) for axis, at in enumerate(before)]
+        shift = kept[-1].start - begin
+        beyond = scope(lambda: read(*indices))
+        return guarded(inside, lambda: x(*outer, index + shift if shift else index), beyond)
+
+    padded = x.rank > 0 and any(n > 0 for n in (attrs.pads[x.rank - 1], attrs.pads[-1]))
+    parted = padded and out.layout is None and len(kept[-1]) >= SHORT
+    return View(out.shape, x.dtype, read_in_parts if parted else read, cheap=x.cheap)
 
 
 def _pad(

@@ -72,6 +72,15 @@ def padded(g: Graph, x: Value) -> Value:
     return g.op("pad", x, attrs=PadAttrs((0, 0, 1, 2, 0, 0, 2, 1)))
 
 
+def column_of_padded(g: Graph, x: Value) -> Value:
+    wide = g.op("pad", x, attrs=PadAttrs((0, 0, 0, 2, 0, 0, 0, 1), "reflect"))
+    return g.op("slice", wide, attrs=SliceAttrs((3,), (2,), (3,), (1,)))
+
+
+def mirrored(mode: str, *pads: int) -> Make:
+    return lambda g, x: g.op("pad", x, attrs=PadAttrs(pads, mode))
+
+
 CASES: dict[str, tuple[Make, list[TensorType], Layout | None]] = {
     "scale whole": (scaled, [image(64, 8), image(64, 8)], None),
     "scale channels": (scaled, [image(19, 13), rows(19, 1, 1)], None),
@@ -101,6 +110,13 @@ CASES: dict[str, tuple[Make, list[TensorType], Layout | None]] = {
     "transpose keys": (turned(0, 2, 3, 1), [rows(1, 32, 3, 64)], None),
     "transpose big": (turned(1, 0), [rows(300, 190)], None),
     "pad": (padded, [image(5, 11)], None),
+    "reflect": (mirrored("reflect", 0, 0, 1, 2, 0, 0, 2, 1), [image(5, 41)], None),
+    "reflect rows": (mirrored("reflect", 0, 0, 3, 0, 0, 0, 2, 0), [image(5, 41)], None),
+    "reflect and cut": (mirrored("reflect", 0, 0, 3, -2, 0, 0, -1, 2), [image(5, 48)], None),
+    "reflect, one column": (column_of_padded, [image(5, 41)], None),
+    "edge": (mirrored("edge", 0, 1, 1, 2, 0, 0, 2, 17), [image(5, 41)], None),
+    "wrap": (mirrored("wrap", 0, 0, 1, 2, 0, 0, 2, 1), [image(5, 41)], None),
+    "reflect 16c": (mirrored("reflect", 0, 0, 1, 2, 0, 0, 2, 1), [image(24, 41, C16)], C16),
     "pad 16c": (padded, [image(24, 11, C16)], C16),
     "nearest": (resized("nearest"), [image(5, 9)], None),
     "nearest 16c": (resized("nearest"), [image(24, 9, C16)], C16),
@@ -177,8 +193,29 @@ def test_blocks_shorter_than_a_vector_fill_shorter_vectors(block: int) -> None:
     assert f"T.vectorized({block})" in script
 
 
-FUNCTIONS = """exp log tanh erf sigmoid silu softplus sin cos tan asin acos atan sinh cosh asinh acosh
-    atanh round sqrt floor""".split()
+FUNCTIONS = [
+    "exp",
+    "log",
+    "tanh",
+    "erf",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "round",
+    "sqrt",
+    "floor",
+]
 
 
 @pytest.mark.parametrize("op", FUNCTIONS)
