@@ -427,7 +427,9 @@ _FAST: dict[str, Callable[[Expr], Expr]] = {
     "asinh": _asinh,
     "acosh": _acosh,
     "atanh": _atanh,
-    # The tangent of -0 is -0, which no sum is.
+    "cos": lambda x: _sine(x, 0.25),
+    # The sine and the tangent of -0 are -0, which no sum is.
+    "sin": lambda x: tirx.Select(tirx.EQ(x, _f(0)), x, _sine(x, 0.0)),
     "tan": lambda x: tirx.Select(tirx.EQ(x, _f(0)), x, _tan(x)),
 }
 
@@ -476,15 +478,6 @@ class MathLibrary:
         if not self._use_fast(x):
             return self.libm("erf", x)
         return bind(x, lambda v: _ratio(v, _ERF_LIMIT, _ERF_ONE, _ERF_P, _ERF_Q))
-
-    def sin(self, x: Expr) -> Expr:
-        if not self._use_fast(x):
-            return self.libm("sin", x)
-        # The sine of -0 is -0, which no sum is.
-        return bind(x, lambda v: tirx.Select(tirx.EQ(v, _f(0)), v, _sine(v, 0.0)))
-
-    def cos(self, x: Expr) -> Expr:
-        return bind(x, lambda v: _sine(v, 0.25)) if self._use_fast(x) else self.libm("cos", x)
 
     def sigmoid(self, x: Expr) -> Expr:
         return self._logistic(x, const(1, dtype_of(x)))
